@@ -1,0 +1,56 @@
+// The table of kernels that a library offers to the software CUDA device.
+//
+// Plain C structs, because the emulator's table comes from a library of its own that the device
+// opens at run time: what crosses that boundary has no C++ types in it. Use kernel_signature.h to
+// fill one in; nobody types a parameter list by hand.
+#ifndef REMASK_DRIVER_KERNEL_TABLE_H_
+#define REMASK_DRIVER_KERNEL_TABLE_H_
+
+#include <cstddef>
+
+struct RemaskDim3 {
+  unsigned x, y, z;
+};
+
+struct RemaskLaunch {
+  RemaskDim3 grid, block;
+  unsigned shared_bytes;    // dynamic shared memory asked for by the launch
+  int threads;              // compute threads to use
+  unsigned long long seed;  // emulator: seed of the scheduling order
+};
+
+struct RemaskParameter {
+  unsigned offset, size;  // in the packed argument buffer, as cuFuncGetParamInfo reports them
+  bool is_pointer;        // a device pointer that the device translates before the call
+};
+
+// args: packed parameter buffer, pointers already translated to host-addressable ones. Returns a
+// CUresult (0 done); on failure writes a reason, NUL-terminated, into `reason`.
+typedef int (*RemaskKernelBody)(const RemaskLaunch* launch, const void* args, char* reason,
+                                size_t reason_bytes);
+
+struct RemaskKernel {
+  const char* name;
+  const RemaskParameter* parameters;
+  unsigned parameter_count;
+  unsigned buffer_bytes;  // end of the last parameter, without padding after it
+  unsigned max_block_threads;
+  RemaskKernelBody run;
+};
+
+struct RemaskKernelTable {
+  unsigned version;  // REMASK_KERNEL_TABLE_VERSION
+  unsigned count;
+  const RemaskKernel* kernels;
+};
+
+#define REMASK_KERNEL_TABLE_VERSION 1u
+
+// Linked into the device library by native/host.
+const RemaskKernelTable* remask_host_kernels();
+
+// Looked up by the device with dlsym in libremask-emulator.so.
+extern "C" __attribute__((visibility("default"))) const RemaskKernelTable*
+remask_emulator_kernels();
+
+#endif  // REMASK_DRIVER_KERNEL_TABLE_H_

@@ -1,0 +1,110 @@
+#include "fake_kernels.h"
+
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+#include <stdexcept>
+
+#include "host/gemm.h"
+#include "host/parallel.h"
+#include "kernel_signature.h"
+
+namespace {
+
+std::mutex gate_mutex;
+std::condition_variable gate_changed;
+bool gate_is_open = true;
+bool gate_was_reached = false;
+
+void fill_f32(const RemaskLaunch&, float* out, float value, int count) {
+  for (int i = 0; i < count; ++i) out[i] = value;
+}
+
+// out may be one of the inputs; delta may be null.
+void add_f32(const RemaskLaunch&, float* out, const float* a, const float* delta, int count) {
+  for (int i = 0; i < count; ++i) out[i] = a[i] + (delta ? delta[i] : 1.0f);
+}
+
+void apply_pair(const RemaskLaunch&, float* out, int count, Pair pair) {
+  for (int i = 0; i < count; ++i) out[i] = out[i] * pair.scale + pair.offset;
+}
+
+void wait_gate(const RemaskLaunch&) {
+  std::unique_lock<std::mutex> lock(gate_mutex);
+  gate_was_reached = true;
+  gate_changed.notify_all();
+  gate_changed.wait(lock, [] { return gate_is_open; });
+}
+
+void describe_launch(const RemaskLaunch& launch, int* out) {
+  const unsigned values[] = {launch.grid.x,  launch.grid.y,  launch.grid.z,      launch.block.x,
+                             launch.block.y, launch.block.z, launch.shared_bytes};
+  std::memcpy(out, values, sizeof values);
+}
+
+void fail(const RemaskLaunch&, int code) {
+  throw std::runtime_error("told to fail with " + std::to_string(code));
+}
+
+void overrun(const RemaskLaunch&, char* out, int at) { out[at] = 0; }
+
+const RemaskKernel kKernels[] = {
+    remask::host_kernel<fill_f32>("fill_f32"),
+    remask::host_kernel<add_f32>("add_f32", 256),
+    remask::host_kernel<apply_pair>("apply_pair"),
+    remask::host_kernel<wait_gate>("wait_gate"),
+    remask::host_kernel<describe_launch>("describe_launch"),
+    remask::host_kernel<fail>("fail"),
+    remask::host_kernel<overrun>("overrun"),
+};
+const RemaskKernelTable kTable = {REMASK_KERNEL_TABLE_VERSION, sizeof kKernels / sizeof kKernels[0],
+                                  kKernels};
+
+}  // namespace
+
+void close_gate() {
+  std::lock_guard<std::mutex> lock(gate_mutex);
+  gate_is_open = false;
+  gate_was_reached = false;
+}
+
+void open_gate() {
+  std::lock_guard<std::mutex> lock(gate_mutex);
+  gate_is_open = true;
+  gate_changed.notify_all();
+}
+
+void await_gate_reached() {
+  std::unique_lock<std::mutex> lock(gate_mutex);
+  gate_changed.wait(lock, [] { return gate_was_reached; });
+}
+
+#ifdef REMASK_FAKE_EMULATOR
+
+extern "C" const RemaskKernelTable* remask_emulator_kernels() { return &kTable; }
+
+#else
+
+const RemaskKernelTable* remask_host_kernels() { return &kTable; }
+
+void remask_host_shutdown() {}
+
+bool remask_gemm(void* out, const void* a, const void* w, int m, int n, int k, GemmTypes types,
+                 bool accumulate, int, std::string* why) {
+  if (types != GemmTypes::F32_F32) {
+    if (why) *why = "the fake knows f32 only";
+    return false;
+  }
+  auto* result = static_cast<float*>(out);
+  const auto *left = static_cast<const float*>(a), *right = static_cast<const float*>(w);
+  for (int i = 0; i < m; ++i) {
+    for (int j = 0; j < n; ++j) {
+      float sum = accumulate ? result[i * n + j] : 0;
+      for (int t = 0; t < k; ++t) sum += left[i * k + t] * right[j * k + t];
+      result[i * n + j] = sum;
+    }
+  }
+  return true;
+}
+
+#endif
