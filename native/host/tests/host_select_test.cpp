@@ -1,0 +1,299 @@
+// select_slices and select_merge together against plain double arithmetic, and their edge cases.
+#include "host_testing.h"
+#include "loop_kernels.h"
+#include "philox.h"
+
+using namespace remask;
+using namespace remask::host;
+using namespace remask::host::testing;
+
+namespace {
+
+constexpr float kInfinity = HUGE_VALF;
+
+// A batch of one or more sequences whose blocks are `block` rows, each preceded by a prompt of 3.
+struct Selection {
+  int columns, slice_width, slices, rows = 0;
+  SpecialTokens tokens;
+  std::vector<SequenceState> sequences;
+  std::vector<PlanEntry> plan;
+  std::vector<int> row_sequence, canvas;
+  std::vector<float> logits;  // conditional rows, then the copies' rows
+  std::vector<int> candidates;
+  std::vector<float> keys;
+  std::vector<SelectPartial> partials;
+
+  Selection(int columns_, int slice_width_, SpecialTokens tokens_)
+      : columns(columns_),
+        slice_width(slice_width_),
+        slices((columns_ + slice_width_ - 1) / slice_width_),
+        tokens(tokens_) {}
+
+  // Adds sequences before any logits are set.
+  SequenceState& add(int block, int flags) {
+    SequenceState sequence = {};
+    sequence.canvas_begin = static_cast<int>(canvas.size());
+    sequence.unconditional_begin = sequence.unconditional_row_begin = -1;
+    sequence.row_begin = rows;
+    sequence.row_count = block;
+    sequence.cursor = static_cast<int>(plan.size());
+    sequence.plan_end = sequence.cursor + 1;
+    sequence.flags = flags;
+    sequence.seed = 0x123456789abcdefull;
+    plan.push_back({3, 1, 11, 0});
+    canvas.insert(canvas.end(), 3, 0);
+    canvas.insert(canvas.end(), block, tokens.mask);
+    row_sequence.insert(row_sequence.end(), block, static_cast<int>(sequences.size()));
+    rows += block;
+    sequences.push_back(sequence);
+    return sequences.back();
+  }
+
+  float* row(int r) { return &logits[static_cast<std::size_t>(r) * columns]; }
+
+  void run(const KernelSet& set, int threads) {
+    Poisoned<SelectPartial> partial(static_cast<std::size_t>(rows) * slices);
+    Poisoned<int> candidate(rows);
+    Poisoned<float> key(rows);
+    set.select_slices(launch(threads, slices, rows), partial.data(), logits.data(),
+                      sequences.data(), plan.data(), row_sequence.data(), canvas.data(), rows,
+                      columns, slice_width, tokens);
+    select_merge(launch(threads), candidate.data(), key.data(), partial.data(), sequences.data(),
+                 plan.data(), row_sequence.data(), canvas.data(), rows, slices, tokens);
+    partials.assign(partial.data(), partial.data() + partial.size());
+    candidates.assign(candidate.data(), candidate.data() + rows);
+    keys.assign(key.data(), key.data() + rows);
+  }
+};
+
+struct Expected {
+  int candidate = -1;
+  double key = -1, allowed = 0;
+};
+
+// What facts and contract say, in double, logits already guided.
+Expected reference(const Selection& s, int row) {
+  const SequenceState& sequence = s.sequences[s.row_sequence[row]];
+  const PlanEntry& entry = s.plan[sequence.cursor];
+  const int index = row - sequence.row_begin, position = entry.block_begin + index;
+  Expected expected;
+  if (s.canvas[sequence.canvas_begin + position] != s.tokens.mask) return expected;
+  const float* conditional = &s.logits[static_cast<std::size_t>(row) * s.columns];
+  const bool guided = sequence.unconditional_row_begin >= 0;
+  const float* copy =
+      guided ? &s.logits[static_cast<std::size_t>(sequence.unconditional_row_begin + index) *
+                         s.columns]
+             : nullptr;
+  std::vector<double> logits(s.columns);
+  double error = 0;  // of a logit, from the mixing in f32
+  for (int j = 0; j < s.columns; ++j) {
+    double logit = conditional[j];
+    if (guided) {
+      logit = copy[j] + static_cast<double>(sequence.guidance) * (conditional[j] - copy[j]);
+      const double norm =
+          std::fabs(copy[j]) + 2 * std::fabs(sequence.guidance * (conditional[j] - copy[j]));
+      if (std::isfinite(norm)) error = std::max(error, 2 * norm * kF32Roundoff);
+    }
+    if (std::isnan(logit)) logit = -HUGE_VAL;
+    if ((sequence.flags & kSuppressEos) && j == s.tokens.eos) logit = -HUGE_VAL;
+    logits[j] = logit;
+  }
+  double best = -HUGE_VAL, highest = -HUGE_VAL;
+  for (int j = 0; j < s.tokens.vocabulary; ++j) {
+    if (j != s.tokens.mask && logits[j] > best) {
+      best = logits[j];
+      expected.candidate = j;
+    }
+  }
+  if (expected.candidate < 0) return expected;
+  const auto deferred = [&](int j) {
+    return (sequence.flags & kDeferEos) && (j == s.tokens.eos || j == s.tokens.eot);
+  };
+  if (deferred(expected.candidate)) {
+    expected.key = HUGE_VAL;
+    return expected;
+  }
+  if (sequence.flags & kRandomRemasking) {
+    const unsigned word = philox4x32_10_word0(entry.step, position, 0, 1, sequence.seed);
+    const double u = ((word >> 8) + 0.5) / 16777216.0;
+    expected.key = (1 - u) / u;
+    expected.allowed = expected.key * kF32Roundoff;
+    return expected;
+  }
+  for (int j = 0; j < s.columns; ++j) {
+    if (!deferred(j)) highest = std::max(highest, logits[j]);
+  }
+  double others = 0, spread = 0;
+  for (int j = 0; j < s.columns; ++j) {
+    if (j == expected.candidate || deferred(j)) continue;
+    others += std::exp(logits[j] - best);
+    if (logits[j] > -HUGE_VAL) spread += std::exp(logits[j] - best) * (highest - logits[j]);
+  }
+  expected.key = others;
+  // exp and its argument's rounding for each term, the sum, the merge of the slices; where the
+  // candidate is not the maximum, its share's error scales the whole.
+  const double relative = kExpError * 3 + (s.columns / 4.0 + 4.0 * s.slices) * kF32Roundoff +
+                          2 * error + (highest - best) * 2 * kF32Roundoff;
+  expected.allowed = (others + (best < highest ? 1 : 0)) * 2 * relative +
+                     spread * 2 * kF32Roundoff + s.columns * kTiny<float>;
+  return expected;
+}
+
+void compare(const KernelSet& set, const Selection& s, const char* what) {
+  Comparison keys(std::string(set.name) + " " + what + " key");
+  for (int row = 0; row < s.rows; ++row) {
+    const Expected expected = reference(s, row);
+    EXPECT_THAT(s.candidates[row] == expected.candidate,
+                std::string(set.name) + " " + what + " candidate of row " + std::to_string(row) +
+                    ": " + std::to_string(s.candidates[row]) + ", expected " +
+                    std::to_string(expected.candidate));
+    keys.add(row, s.keys[row], expected.key, expected.allowed);
+  }
+}
+
+void random_batches_match_reference(const KernelSet& set) {
+  struct Shape {
+    int columns, slice_width;
+    SpecialTokens tokens;
+  };
+  const Shape shapes[] = {{512, 512, {500, 499, 3, 4}},
+                          {512, 128, {500, 7, 128, 127}},
+                          {1013, 256, {1013, 0, 1, 2}},
+                          {1013, 100, {1000, 999, 1005, -1}},
+                          {33, 8, {33, 32, -1, -1}},
+                          {1, 16, {1, -7, -1, -1}},
+                          {126464, 4096, {126464, 126336, 126081, 126348}}};
+  for (const Shape& shape : shapes) {
+    Selection s(shape.columns, shape.slice_width, shape.tokens);
+    const bool large = shape.columns > 10000;
+    for (int flags = 0; flags < 8; ++flags) {
+      if (large && flags % 3 != 0) continue;
+      s.add(large ? 2 : 5, flags);
+    }
+    SequenceState& guided = s.add(4, kSuppressEos | kDeferEos);
+    guided.guidance = 2.5f;
+    guided.unconditional_row_begin = s.rows;
+    s.canvas[s.sequences[0].canvas_begin + 4] = 0;  // an unmasked position
+    s.logits = random_values<float>(static_cast<std::size_t>(s.rows + 4) * s.columns, 4.0f);
+    s.run(set, 2);
+    compare(set, s, ("columns " + std::to_string(shape.columns)).c_str());
+    for (const int threads : {1, 3}) {
+      Selection again = s;
+      again.run(set, threads);
+      EXPECT_THAT(std::memcmp(again.keys.data(), s.keys.data(), sizeof(float) * s.rows) == 0,
+                  "keys depend on the number of threads");
+      EXPECT_THAT(std::memcmp(again.partials.data(), s.partials.data(),
+                              sizeof(SelectPartial) * s.partials.size()) == 0,
+                  "partials depend on the number of threads");
+    }
+  }
+}
+
+// One row of 50 columns in slices of 16; ids: vocabulary 45, mask 20, EOS 30, EoT 31.
+Selection one_row(int flags) {
+  Selection s(50, 16, {45, 20, 30, 31});
+  s.add(1, flags);
+  s.logits.assign(50, -5.0f);
+  return s;
+}
+
+void ties_take_the_lowest_id(const KernelSet& set) {
+  Selection s = one_row(0);
+  s.row(0)[7] = s.row(0)[9] = s.row(0)[40] = 3.0f;
+  s.run(set, 1);
+  compare(set, s, "ties");
+  EXPECT_THAT(s.candidates[0] == 7 && s.keys[0] >= 2.0f, "two other maxima count 1 each");
+}
+
+void mask_id_is_never_chosen_but_counts(const KernelSet& set) {
+  Selection s = one_row(0);
+  s.row(0)[20] = 9.0f;   // mask
+  s.row(0)[47] = 11.0f;  // beyond the vocabulary
+  s.row(0)[12] = 8.0f;
+  s.run(set, 1);
+  compare(set, s, "mask id is the maximum");
+  EXPECT_THAT(s.candidates[0] == 12 && s.keys[0] > std::exp(3.0f), "odds count both");
+}
+
+void suppressed_eos_is_absent(const KernelSet& set) {
+  Selection s = one_row(kSuppressEos);
+  s.row(0)[30] = 50.0f;
+  s.row(0)[2] = 1.0f;
+  s.run(set, 1);
+  compare(set, s, "suppressed EOS");
+  EXPECT_THAT(s.candidates[0] == 2, "EOS is not chosen");
+}
+
+void deferred_eos_is_chosen_last(const KernelSet& set) {
+  for (const int id : {30, 31}) {
+    Selection s = one_row(kDeferEos);
+    s.row(0)[id] = 50.0f;
+    s.run(set, 1);
+    compare(set, s, "deferred EOS");
+    EXPECT_THAT(s.candidates[0] == id && s.keys[0] == kInfinity, "selectable, but last");
+    s.row(0)[2] = 60.0f;
+    s.run(set, 1);
+    compare(set, s, "EOS leaves the sum");
+    EXPECT_THAT(s.candidates[0] == 2 && s.keys[0] < 1e-20f, "the others' softmax has no EOS");
+  }
+}
+
+void absent_logits(const KernelSet& set) {
+  Selection s = one_row(0);
+  for (int j = 0; j < 50; ++j) s.row(0)[j] = j < 32 ? -kInfinity : -5.0f;
+  s.run(set, 1);
+  compare(set, s, "two empty slices");
+  EXPECT_THAT(s.partials[0].token == -1 && s.partials[0].rest == -1 &&
+                  s.partials[0].max == -kInfinity && s.partials[0].best == -kInfinity,
+              "partial of an empty slice");
+  for (int j = 0; j < 50; ++j) s.row(0)[j] = j % 2 ? NAN : -5.0f + j * 0.01f;
+  s.run(set, 1);
+  compare(set, s, "NaN among others");
+  for (const float nothing : {NAN, -kInfinity}) {
+    for (int j = 0; j < 50; ++j) s.row(0)[j] = nothing;
+    s.run(set, 1);
+    EXPECT_THAT(s.candidates[0] == -1 && s.keys[0] == -1, "no token can be chosen");
+  }
+  for (int j = 0; j < 50; ++j) s.row(0)[j] = j == 20 || j >= 45 ? 1.0f : NAN;
+  s.run(set, 1);
+  EXPECT_THAT(s.candidates[0] == -1 && s.keys[0] == -1, "only ids that may not be chosen");
+  for (int j = 0; j < 50; ++j) s.row(0)[j] = j == 17 || j == 41 ? kInfinity : 0.0f;
+  s.run(set, 1);
+  EXPECT_THAT(s.candidates[0] == 17 && s.keys[0] == 1, "two infinite logits share the probability");
+}
+
+// Where f32 probabilities are all 1.0 the odds still tell rows apart.
+void odds_resolve_what_probabilities_do_not(const KernelSet& set) {
+  Selection s(4000, 512, {4000, 0, -1, -1});
+  s.add(2, 0);
+  s.logits.assign(2 * 4000, -40.0f);
+  s.row(0)[5] = 0.0f;
+  s.row(1)[5] = 1.0f;
+  s.run(set, 1);
+  compare(set, s, "small odds");
+  EXPECT_THAT(s.keys[1] < s.keys[0] && s.keys[0] < 1e-12f, "ordered");
+}
+
+void finished_sequence_is_skipped(const KernelSet& set) {
+  Selection s = one_row(0);
+  s.sequences[0].cursor = s.sequences[0].plan_end;
+  s.run(set, 1);
+  EXPECT_THAT(s.candidates[0] == -1 && s.keys[0] == -1, "done");
+  EXPECT_THAT(std::isnan(s.partials[0].max), "no partial is written");
+}
+
+}  // namespace
+
+int main() {
+  for (const KernelSet* set : kernel_sets()) {
+    random_batches_match_reference(*set);
+    ties_take_the_lowest_id(*set);
+    mask_id_is_never_chosen_but_counts(*set);
+    suppressed_eos_is_absent(*set);
+    deferred_eos_is_chosen_last(*set);
+    absent_logits(*set);
+    odds_resolve_what_probabilities_do_not(*set);
+    finished_sequence_is_skipped(*set);
+  }
+  return finish();
+}
