@@ -1,0 +1,49 @@
+// The host kernels and the emulated ones are the same set: names, parameters, in any order.
+#include <cstring>
+
+#include "check.h"
+#include "kernel_table.h"
+
+namespace {
+
+const RemaskKernel* find(const RemaskKernelTable& table, const char* name) {
+  for (unsigned i = 0; i < table.count; i++) {
+    if (std::strcmp(table.kernels[i].name, name) == 0) return &table.kernels[i];
+  }
+  return nullptr;
+}
+
+void expect_same_parameters(const RemaskKernel& host, const RemaskKernel& emulated) {
+  EXPECT(host.parameter_count == emulated.parameter_count, host.name);
+  EXPECT(host.buffer_bytes == emulated.buffer_bytes, host.name);
+  for (unsigned i = 0; i < host.parameter_count && i < emulated.parameter_count; i++) {
+    const RemaskParameter &a = host.parameters[i], &b = emulated.parameters[i];
+    EXPECT(a.offset == b.offset && a.size == b.size && a.is_pointer == b.is_pointer,
+           host.name << ", parameter " << i << ": host kernel " << a.offset << "+" << a.size
+                     << (a.is_pointer ? " pointer" : "") << ", emulated " << b.offset << "+"
+                     << b.size << (b.is_pointer ? " pointer" : ""));
+  }
+}
+
+}  // namespace
+
+int main() {
+  const RemaskKernelTable* host = remask_host_kernels();
+  const RemaskKernelTable* emulated = remask_emulator_kernels();
+  if (emulated == nullptr) {
+    std::puts("not run: this CPU has no AVX2, the emulator offers no kernels");
+    return 77;
+  }
+  EXPECT(host->version == emulated->version, "versions");
+  for (unsigned i = 0; i < host->count; i++) {
+    const RemaskKernel* other = find(*emulated, host->kernels[i].name);
+    EXPECT(other != nullptr, host->kernels[i].name << " is not in kernels/*.cu");
+    if (other != nullptr) expect_same_parameters(host->kernels[i], *other);
+  }
+  for (unsigned i = 0; i < emulated->count; i++) {
+    EXPECT(find(*host, emulated->kernels[i].name) != nullptr,
+           emulated->kernels[i].name << " has no host kernel");
+  }
+  std::printf("%u kernels, %d failures\n", host->count, failures());
+  return failures() == 0 ? 0 : 1;
+}
