@@ -1,0 +1,195 @@
+package dev.remask.cuda;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.util.ArrayDeque;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Executors;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+
+/// One platform daemon thread that runs what others hand it, in order.
+///
+/// A context's driver calls stay on it, because the current context is a property of the thread and
+/// a blocking driver call on a virtual thread would hold its carrier.
+final class DeviceThread {
+  private static final class Task<T> {
+    final Callable<T> work;
+    final CountDownLatch done = new CountDownLatch(1);
+    T result;
+    Throwable failure;
+
+    Task(Callable<T> work) {
+      this.work = work;
+    }
+
+    void execute() {
+      try {
+        result = work.call();
+      } catch (Throwable thrown) {
+        failure = thrown;
+      } finally {
+        done.countDown();
+      }
+    }
+  }
+
+  private final ReentrantLock lock = new ReentrantLock();
+  private final Condition changed = lock.newCondition();
+  private final ArrayDeque<Task<?>> queue = new ArrayDeque<>();
+  private final Thread thread;
+  private boolean ending;
+
+  DeviceThread(String name) {
+    thread = Thread.ofPlatform().name(name).daemon(true).start(this::loop);
+  }
+
+  String name() {
+    return thread.getName();
+  }
+
+  boolean isCurrent() {
+    return Thread.currentThread() == thread;
+  }
+
+  /// Runs `work` on this thread and returns what it returns: at once on the thread itself, else in
+  /// turn, waiting without regard to interrupts (the flag is kept).
+  ///
+  /// What `work` throws is thrown here, with a suppressed exception that holds the caller's stack;
+  /// a checked exception arrives in an `UncheckedIOException` or a `CompletionException`.
+  ///
+  /// @throws IllegalStateException if the thread has been told to end
+  <T> T call(Callable<T> work) {
+    if (isCurrent()) {
+      try {
+        return work.call();
+      } catch (Throwable thrown) {
+        throw unchecked(thrown);
+      }
+    }
+    var task = new Task<T>(work);
+    enqueue(task);
+    await(task.done);
+    if (task.failure != null) {
+      task.failure.addSuppressed(
+          new CallerStack(thread.getName(), Thread.currentThread().getName()));
+      throw unchecked(task.failure);
+    }
+    return task.result;
+  }
+
+  /// Hands `work` over and returns: at once on the thread itself after running it, else before it
+  /// runs in turn. What it throws is lost.
+  ///
+  /// @throws IllegalStateException if the thread has been told to end
+  void execute(Runnable work) {
+    var task = new Task<>(Executors.callable(work));
+    if (isCurrent()) {
+      task.execute();
+    } else {
+      enqueue(task);
+    }
+  }
+
+  /// Ends the thread after what has been handed to it; waits for that unless called on it.
+  void end() {
+    lock.lock();
+    try {
+      ending = true;
+      changed.signal();
+    } finally {
+      lock.unlock();
+    }
+    if (isCurrent()) {
+      return;
+    }
+    boolean interrupted = false;
+    while (thread.isAlive()) {
+      try {
+        thread.join();
+      } catch (InterruptedException e) {
+        interrupted = true;
+      }
+    }
+    restore(interrupted);
+  }
+
+  private void enqueue(Task<?> task) {
+    lock.lock();
+    try {
+      if (ending) {
+        throw new EndedException(thread.getName());
+      }
+      queue.addLast(task);
+      changed.signal();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void loop() {
+    for (Task<?> task = next(); task != null; task = next()) {
+      task.execute();
+    }
+  }
+
+  private Task<?> next() {
+    lock.lock();
+    try {
+      while (queue.isEmpty() && !ending) {
+        changed.awaitUninterruptibly();
+      }
+      return queue.pollFirst();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private static void await(CountDownLatch done) {
+    boolean interrupted = false;
+    while (true) {
+      try {
+        done.await();
+        restore(interrupted);
+        return;
+      } catch (InterruptedException e) {
+        interrupted = true;
+      }
+    }
+  }
+
+  private static void restore(boolean interrupted) {
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private static RuntimeException unchecked(Throwable thrown) {
+    return switch (thrown) {
+      case RuntimeException exception -> exception;
+      case Error error -> throw error;
+      case IOException exception -> new UncheckedIOException(exception);
+      default -> new CompletionException(thrown);
+    };
+  }
+
+  /// The thread takes no more work.
+  static final class EndedException extends IllegalStateException {
+    private static final long serialVersionUID = 1L;
+
+    EndedException(String thread) {
+      super("the context of " + thread + " is closed");
+    }
+  }
+
+  /// Holds the stack of the thread that waited.
+  private static final class CallerStack extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+
+    CallerStack(String device, String caller) {
+      super("called on " + device + " from " + caller);
+    }
+  }
+}

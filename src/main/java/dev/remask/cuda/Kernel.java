@@ -1,0 +1,250 @@
+package dev.remask.cuda;
+
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+
+/// A kernel with its argument buffer. Device thread.
+///
+/// Parameters are set one by one, in place, and stay set from launch to launch; a launch passes the
+/// whole buffer, which the driver copies during the call. Neither allocates.
+public final class Kernel {
+  /// The type of a parameter: its size and alignment in the packed argument buffer.
+  public enum Parameter {
+    /// A device pointer.
+    POINTER(8, 8),
+    /// A C `int`.
+    I32(4, 4),
+    /// A C `float`.
+    F32(4, 4),
+    /// A C `long long`.
+    I64(8, 8),
+    /// The struct `SpecialTokens` by value: four `int`.
+    SPECIAL_TOKENS(16, 4);
+
+    private final int bytes;
+    private final int alignment;
+
+    Parameter(int bytes, int alignment) {
+      this.bytes = bytes;
+      this.alignment = alignment;
+    }
+  }
+
+  /// Above this much dynamic shared memory a kernel must have asked for it.
+  private static final int DEFAULT_SHARED_BYTES = 48 * 1024;
+
+  private static final int MAX_PARAMETERS = 64;
+  private static final int EXTRA_ENTRIES = 5;
+
+  private final Module module;
+  private final String name;
+  private final long handle;
+  private final Parameter[] layout;
+  private final int[] offsets;
+  private final MemorySegment arguments;
+
+  /// The `extra` array of cuLaunchKernel: where the argument buffer is and how long.
+  private final long extra;
+
+  /// A bit for each parameter that has never been set.
+  private long unset;
+
+  private int allowedSharedBytes = DEFAULT_SHARED_BYTES;
+
+  Kernel(Module module, Arena arena, String name, long handle, Parameter[] layout) {
+    if (layout.length > MAX_PARAMETERS) {
+      throw new IllegalArgumentException(name + ": at most " + MAX_PARAMETERS + " parameters");
+    }
+    this.module = module;
+    this.name = name;
+    this.handle = handle;
+    this.layout = layout.clone();
+    this.offsets = new int[layout.length];
+    int bytes = 0;
+    for (int i = 0; i < layout.length; i++) {
+      offsets[i] = alignUp(bytes, layout[i].alignment);
+      bytes = offsets[i] + layout[i].bytes;
+    }
+    verifyLayout();
+    this.arguments = arena.allocate(Math.max(bytes, 1), 16);
+    this.extra = writeExtra(arena, bytes);
+    this.unset = layout.length == 64 ? -1L : (1L << layout.length) - 1;
+  }
+
+  /// Sets a pointer parameter; null is the null pointer.
+  ///
+  /// @throws IllegalStateException if the buffer's memory is closed
+  public Kernel set(int index, DeviceBuffer buffer) {
+    if (buffer == null) {
+      check(index, Parameter.POINTER);
+      arguments.set(JAVA_LONG, offsets[index], 0L);
+      return this;
+    }
+    check(index, Parameter.POINTER);
+    module.checkSameContext(buffer.memory());
+    arguments.set(JAVA_LONG, offsets[index], buffer.address());
+    return this;
+  }
+
+  /// Sets an `int` parameter.
+  public Kernel set(int index, int value) {
+    check(index, Parameter.I32);
+    arguments.set(JAVA_INT, offsets[index], value);
+    return this;
+  }
+
+  /// Sets a `float` parameter.
+  public Kernel set(int index, float value) {
+    check(index, Parameter.F32);
+    arguments.set(JAVA_FLOAT, offsets[index], value);
+    return this;
+  }
+
+  /// Sets a `long long` parameter.
+  public Kernel set(int index, long value) {
+    check(index, Parameter.I64);
+    arguments.set(JAVA_LONG, offsets[index], value);
+    return this;
+  }
+
+  /// Sets the four `int` of a [Parameter#SPECIAL_TOKENS] parameter.
+  public Kernel setInts(int index, int first, int second, int third, int fourth) {
+    check(index, Parameter.SPECIAL_TOKENS);
+    int offset = offsets[index];
+    arguments.set(JAVA_INT, offset, first);
+    arguments.set(JAVA_INT, offset + 4, second);
+    arguments.set(JAVA_INT, offset + 8, third);
+    arguments.set(JAVA_INT, offset + 12, fourth);
+    return this;
+  }
+
+  /// Enqueues the kernel on `stream` with `gridX`·`gridY`·`gridZ` blocks of `blockX` threads and
+  /// `sharedBytes` of dynamic shared memory each, and returns; parameters may be set anew at once.
+  ///
+  /// @throws IllegalStateException if a parameter has never been set
+  /// @throws CudaException if the launch is refused; errors inside the kernel show at the next
+  ///   synchronisation
+  public void launch(Stream stream, int gridX, int gridY, int gridZ, int blockX, int sharedBytes) {
+    module.checkUse();
+    stream.checkUse();
+    module.checkSameContext(stream);
+    if (unset != 0) {
+      throw new IllegalStateException(
+          name + ": parameter " + Long.numberOfTrailingZeros(unset) + " has never been set");
+    }
+    if (sharedBytes > allowedSharedBytes) {
+      allowShared(sharedBytes);
+    }
+    int status =
+        ModuleApi.cuLaunchKernel(
+            handle, gridX, gridY, gridZ, blockX, 1, 1, sharedBytes, stream.handle(), 0, extra);
+    if (status != DriverConstants.CUDA_SUCCESS) {
+      throw Status.failure(
+          status,
+          "cuLaunchKernel",
+          String.format(
+              "%s, grid %d x %d x %d, block %d, shared %d bytes",
+              name, gridX, gridY, gridZ, blockX, sharedBytes));
+    }
+  }
+
+  /// The kernel's symbol.
+  public String name() {
+    return name;
+  }
+
+  /// Symbol and module.
+  @Override
+  public String toString() {
+    return "Kernel[" + name + " of " + module + "]";
+  }
+
+  private void check(int index, Parameter type) {
+    module.checkUse();
+    if (layout[index] != type) {
+      throw new IllegalArgumentException(
+          name + ": parameter " + index + " is " + layout[index] + ", not " + type);
+    }
+    unset &= ~(1L << index);
+  }
+
+  private void allowShared(int sharedBytes) {
+    Status.check(
+        ModuleApi.cuFuncSetAttribute(
+            handle, DriverConstants.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, sharedBytes),
+        "cuFuncSetAttribute",
+        name + ": dynamic shared memory",
+        sharedBytes + " bytes");
+    allowedSharedBytes = sharedBytes;
+  }
+
+  private long writeExtra(Arena arena, int bytes) {
+    MemorySegment size = arena.allocate(JAVA_LONG);
+    size.set(JAVA_LONG, 0, bytes);
+    MemorySegment entries = arena.allocate(JAVA_LONG, EXTRA_ENTRIES);
+    entries.setAtIndex(JAVA_LONG, 0, DriverConstants.CU_LAUNCH_PARAM_BUFFER_POINTER_AS_INT);
+    entries.setAtIndex(JAVA_LONG, 1, arguments.address());
+    entries.setAtIndex(JAVA_LONG, 2, DriverConstants.CU_LAUNCH_PARAM_BUFFER_SIZE_AS_INT);
+    entries.setAtIndex(JAVA_LONG, 3, size.address());
+    entries.setAtIndex(JAVA_LONG, 4, DriverConstants.CU_LAUNCH_PARAM_END_AS_INT);
+    return entries.address();
+  }
+
+  /// A wrong size or order would hand the kernel garbage, so it is found here, once.
+  private void verifyLayout() {
+    Context context = module.context();
+    MemorySegment scratch = context.scratch();
+    long offsetOut = scratch.address();
+    long sizeOut = offsetOut + 8;
+    for (int i = 0; i < layout.length; i++) {
+      int status = ModuleApi.cuFuncGetParamInfo(handle, i, offsetOut, sizeOut);
+      if (status == DriverConstants.CUDA_ERROR_INVALID_VALUE) {
+        throw mismatch("it has only " + i);
+      }
+      Status.check(status, "cuFuncGetParamInfo", name, "index=" + i);
+      long offset = scratch.get(JAVA_LONG, 0);
+      long size = scratch.get(JAVA_LONG, 8);
+      if (offset != offsets[i] || size != layout[i].bytes) {
+        throw mismatch(
+            "parameter "
+                + i
+                + " is at "
+                + offset
+                + " with "
+                + size
+                + " bytes, not at "
+                + offsets[i]
+                + " with "
+                + layout[i].bytes);
+      }
+    }
+    int status = ModuleApi.cuFuncGetParamInfo(handle, layout.length, offsetOut, sizeOut);
+    if (status == DriverConstants.CUDA_SUCCESS) {
+      throw mismatch("it has more than " + layout.length);
+    }
+    if (status != DriverConstants.CUDA_ERROR_INVALID_VALUE) {
+      Status.check(status, "cuFuncGetParamInfo", name, "index=" + layout.length);
+    }
+    // The probe past the end was refused on purpose.
+    DriverLog.drain();
+  }
+
+  private IllegalArgumentException mismatch(String what) {
+    return new IllegalArgumentException(
+        "kernel "
+            + name
+            + " does not have the parameters "
+            + Arrays.toString(layout)
+            + ": "
+            + what);
+  }
+
+  private static int alignUp(int offset, int alignment) {
+    return (offset + alignment - 1) / alignment * alignment;
+  }
+}

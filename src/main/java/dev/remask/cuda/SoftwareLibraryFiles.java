@@ -1,0 +1,179 @@
+package dev.remask.cuda;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.net.JarURLConnection;
+import java.net.URL;
+import java.net.URLConnection;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.stream.Stream;
+
+/// Finds the software device's library and the libraries that it needs.
+///
+/// First in the folder that `REMASK_NATIVE` (environment) or `remask.native` (system property,
+/// which wins) names. Otherwise the files are class-path resources, which the loader cannot read:
+/// they are unpacked once into a private cache folder (`REMASK_CACHE`, by default
+/// `$XDG_CACHE_HOME/remask` or `~/.cache/remask`), under a key made of every file's size and
+/// checksum. A folder appears there complete, by an atomic rename, so processes may race.
+final class SoftwareLibraryFiles {
+  private static final String PLATFORM = "linux-x86_64/";
+  private static final String OWN = "dev/remask/native/" + PLATFORM;
+  private static final String DNNL = "org/bytedeco/dnnl/" + PLATFORM;
+  private static final String OPENCL = "org/bytedeco/opencl/" + PLATFORM;
+
+  /// Folder and file of each: only what libremask-device.so needs at run time (the rest of those
+  /// jars is JNI glue), and the libcuda.so.1 that other clients of the driver API may load.
+  private static final List<Resource> RESOURCES =
+      List.of(
+          new Resource(OWN, NativeLibraries.SOFTWARE_LIBRARY),
+          new Resource(OWN, "libremask-emulator.so"),
+          new Resource(OWN, "libcuda/libcuda.so.1"),
+          new Resource(DNNL, "libdnnl.so.3"),
+          new Resource(DNNL, "libgomp.so.1"),
+          new Resource(OPENCL, "libOpenCL.so.1"));
+
+  private record Resource(String folder, String file) {}
+
+  private record Entry(String file, URL url, String fingerprint) {}
+
+  private SoftwareLibraryFiles() {}
+
+  /// The file to load; throws with every place that was looked at.
+  static Path locate() {
+    String folder = setting("remask.native", "REMASK_NATIVE");
+    if (folder != null) {
+      Path file = Path.of(folder, NativeLibraries.SOFTWARE_LIBRARY);
+      if (Files.isRegularFile(file)) {
+        return file.toAbsolutePath();
+      }
+      throw missing("REMASK_NATIVE=" + folder + " holds no such file");
+    }
+    List<Entry> entries = entries();
+    if (entries.isEmpty() || !entries.getFirst().file.equals(NativeLibraries.SOFTWARE_LIBRARY)) {
+      throw missing(
+          "REMASK_NATIVE is not set and the class path holds no "
+              + OWN
+              + NativeLibraries.SOFTWARE_LIBRARY);
+    }
+    try {
+      return unpack(entries).resolve(NativeLibraries.SOFTWARE_LIBRARY);
+    } catch (IOException e) {
+      throw missing("unpacking it into " + cacheFolder() + " failed: " + e);
+    }
+  }
+
+  private static CudaException missing(String why) {
+    return CudaException.of("dlopen", NativeLibraries.SOFTWARE_LIBRARY, why);
+  }
+
+  private static List<Entry> entries() {
+    ClassLoader loader = SoftwareLibraryFiles.class.getClassLoader();
+    var entries = new ArrayList<Entry>();
+    for (Resource resource : RESOURCES) {
+      // By the class loader, not the class: the libraries of other jars are in other modules.
+      URL url = loader.getResource(resource.folder + resource.file);
+      if (url != null) {
+        entries.add(new Entry(resource.file, url, fingerprint(url)));
+      }
+    }
+    return entries;
+  }
+
+  /// Size and CRC from a jar's directory, size and time of a plain file: reading 90 MB at every
+  /// start would cost more than the model.
+  private static String fingerprint(URL url) {
+    try {
+      URLConnection connection = url.openConnection();
+      if (connection instanceof JarURLConnection jar) {
+        var entry = jar.getJarEntry();
+        return entry.getSize() + ":" + Long.toHexString(entry.getCrc());
+      }
+      if (url.getProtocol().equals("file")) {
+        Path path = Path.of(java.net.URI.create(url.toString()));
+        return Files.size(path) + ":" + Files.getLastModifiedTime(path).toMillis();
+      }
+      return connection.getContentLengthLong() + ":" + connection.getLastModified();
+    } catch (IOException e) {
+      throw missing("reading " + url + " failed: " + e);
+    }
+  }
+
+  private static Path unpack(List<Entry> entries) throws IOException {
+    Path parent = cacheFolder().resolve("native");
+    Path folder = parent.resolve(key(entries));
+    if (Files.isRegularFile(folder.resolve(NativeLibraries.SOFTWARE_LIBRARY))) {
+      return folder;
+    }
+    Files.createDirectories(parent);
+    Path partial = Files.createTempDirectory(parent, "partial-");
+    try {
+      for (Entry entry : entries) {
+        Path file = partial.resolve(entry.file);
+        Files.createDirectories(file.getParent());
+        try (InputStream in = entry.url.openStream()) {
+          Files.copy(in, file);
+        }
+      }
+      try {
+        Files.move(partial, folder, StandardCopyOption.ATOMIC_MOVE);
+      } catch (IOException e) {
+        // Another process unpacked the same files first; its copy serves. An atomic move onto a
+        // folder reports that as a plain FileSystemException.
+        if (!Files.isRegularFile(folder.resolve(NativeLibraries.SOFTWARE_LIBRARY))) {
+          throw e;
+        }
+        delete(partial);
+      }
+    } catch (IOException e) {
+      delete(partial);
+      throw e;
+    }
+    return folder;
+  }
+
+  private static String key(List<Entry> entries) {
+    try {
+      MessageDigest digest = MessageDigest.getInstance("SHA-256");
+      for (Entry entry : entries) {
+        digest.update(
+            (entry.file + "\n" + entry.fingerprint + "\n").getBytes(StandardCharsets.UTF_8));
+      }
+      return HexFormat.of().formatHex(digest.digest(), 0, 12);
+    } catch (NoSuchAlgorithmException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  private static Path cacheFolder() {
+    String folder = setting("remask.cache", "REMASK_CACHE");
+    if (folder != null) {
+      return Path.of(folder).toAbsolutePath();
+    }
+    String xdg = System.getenv("XDG_CACHE_HOME");
+    return xdg != null && !xdg.isEmpty()
+        ? Path.of(xdg, "remask").toAbsolutePath()
+        : Path.of(System.getProperty("user.home"), ".cache", "remask");
+  }
+
+  static String setting(String property, String variable) {
+    String value = System.getProperty(property, System.getenv(variable));
+    return value == null || value.isBlank() ? null : value;
+  }
+
+  private static void delete(Path folder) throws IOException {
+    try (Stream<Path> paths = Files.walk(folder)) {
+      for (Path path : paths.sorted(Comparator.reverseOrder()).toList()) {
+        Files.delete(path);
+      }
+    }
+  }
+}

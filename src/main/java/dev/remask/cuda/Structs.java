@@ -1,0 +1,37 @@
+package dev.remask.cuda;
+
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import java.lang.foreign.MemoryLayout;
+import java.lang.foreign.MemoryLayout.PathElement;
+import java.lang.foreign.StructLayout;
+
+/// The C structs that calls read or write, under their C names; pointers are `JAVA_LONG`. AbiTest
+/// compares size and every offset with the ABI table.
+final class Structs {
+  static final StructLayout CUgraphExecUpdateResultInfo =
+      MemoryLayout.structLayout(
+              JAVA_INT.withName("result"),
+              MemoryLayout.paddingLayout(4),
+              JAVA_LONG.withName("errorNode"),
+              JAVA_LONG.withName("errorFromNode"))
+          .withName("CUgraphExecUpdateResultInfo");
+
+  static final StructLayout cublasLtMatmulHeuristicResult_t =
+      MemoryLayout.structLayout(
+              MemoryLayout.sequenceLayout(64, JAVA_BYTE).withName("algo"),
+              JAVA_LONG.withName("workspaceSize"),
+              JAVA_INT.withName("state"),
+              JAVA_FLOAT.withName("wavesCount"),
+              MemoryLayout.sequenceLayout(4, JAVA_INT).withName("reserved"))
+          .withName("cublasLtMatmulHeuristicResult_t");
+
+  private Structs() {}
+
+  static long offset(StructLayout layout, String field) {
+    return layout.byteOffset(PathElement.groupElement(field));
+  }
+}
