@@ -1,0 +1,153 @@
+package dev.remask.kernel;
+
+import dev.remask.cuda.Context;
+import dev.remask.cuda.Module;
+import java.util.ArrayDeque;
+import java.util.Deque;
+
+/// Every operation of the runtime, loaded on one context for one dtype: the stable interface over
+/// the kernels, which picks their variant by device.
+///
+/// Owns the modules and cuBLASLt's handle. Launchers keep their argument blocks, allocate nothing
+/// per launch, and belong to the context's device thread.
+public final class Operations implements AutoCloseable {
+  private final Deque<AutoCloseable> owned = new ArrayDeque<>();
+  private final Context context;
+  private final DType dtype;
+  private Embedding embedding;
+  private RmsNorm rmsNorm;
+  private Rope rope;
+  private Attention attention;
+  private SwiGlu swiGlu;
+  private GatherRows gatherRows;
+  private Gemm gemm;
+  private MaskedSelect maskedSelect;
+  private Commit commit;
+
+  private Operations(Context context, DType dtype) {
+    this.context = context;
+    this.dtype = dtype;
+  }
+
+  /// Loads all kernels. Any thread; the work runs on the device thread.
+  ///
+  /// Throws CudaException if an image or a kernel is missing or the device refuses it, and
+  /// IllegalStateException if `REMASK_GEMM=cublaslt` and there is none.
+  public static Operations load(Context context, DType dtype) {
+    return context.call(() -> {
+      var operations = new Operations(context, dtype);
+      try {
+        operations.loadAll();
+        return operations;
+      } catch (RuntimeException e) {
+        try {
+          operations.release();
+        } catch (RuntimeException suppressed) {
+          e.addSuppressed(suppressed);
+        }
+        throw e;
+      }
+    });
+  }
+
+  private void loadAll() {
+    embedding = new Embedding(module("embed"), dtype);
+    rmsNorm = new RmsNorm(module("rmsnorm"), dtype);
+    rope = new Rope(module("rope"), dtype);
+    attention = new Attention(module("attention"), dtype);
+    swiGlu = new SwiGlu(module("swiglu"), dtype);
+    gatherRows = new GatherRows(module("gather"));
+    maskedSelect = new MaskedSelect(module("select"));
+    commit = new Commit(module("commit"));
+    gemm = new Gemm(context, module("gemm"));
+    owned.push(gemm);
+  }
+
+  private Module module(String operation) {
+    Module module = context.loadModule(operation);
+    owned.push(module);
+    return module;
+  }
+
+  /// Element type of weights and activations.
+  public DType dtype() {
+    return dtype;
+  }
+
+  /// Token embedding.
+  public Embedding embedding() {
+    return embedding;
+  }
+
+  /// Residual add and RMS normalisation.
+  public RmsNorm rmsNorm() {
+    return rmsNorm;
+  }
+
+  /// Rotary position embedding.
+  public Rope rope() {
+    return rope;
+  }
+
+  /// Bidirectional attention.
+  public Attention attention() {
+    return attention;
+  }
+
+  /// Feed-forward gate.
+  public SwiGlu swiGlu() {
+    return swiGlu;
+  }
+
+  /// Row gather.
+  public GatherRows gatherRows() {
+    return gatherRows;
+  }
+
+  /// Matrix products.
+  public Gemm gemm() {
+    return gemm;
+  }
+
+  /// Token choice and confidence.
+  public MaskedSelect maskedSelect() {
+    return maskedSelect;
+  }
+
+  /// Commit of a step, and the step to the next.
+  public Commit commit() {
+    return commit;
+  }
+
+  /// What runs the matrix products, see [Gemm#name].
+  public String gemmName() {
+    return gemm.name();
+  }
+
+  /// Unloads the kernels; nothing may be queued that uses them. A second call does nothing. Any
+  /// thread.
+  @Override
+  public void close() {
+    context.run(this::release);
+  }
+
+  private void release() {
+    RuntimeException failure = null;
+    while (!owned.isEmpty()) {
+      try {
+        owned.pop().close();
+      } catch (RuntimeException e) {
+        if (failure == null) {
+          failure = e;
+        } else {
+          failure.addSuppressed(e);
+        }
+      } catch (Exception e) {
+        throw new AssertionError("handles of this runtime throw no checked exceptions", e);
+      }
+    }
+    if (failure != null) {
+      throw failure;
+    }
+  }
+}

@@ -1,0 +1,236 @@
+package dev.remask.kernel;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import dev.remask.cuda.Context;
+import dev.remask.cuda.DeviceBuffer;
+import dev.remask.cuda.DeviceMemory;
+import dev.remask.cuda.DeviceSpec;
+import dev.remask.cuda.PinnedMemory;
+import dev.remask.cuda.Stream;
+import dev.remask.testing.Bf16;
+import dev.remask.testing.TestDevices;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.function.Consumer;
+
+/// One device's operations, a stream and memory, for the length of a test body.
+///
+/// Every array on the device is surrounded by guard bytes, NaN to a float kernel: reading past an
+/// input poisons the result, writing past an output is found when the output is read.
+final class KernelBench implements AutoCloseable {
+  private static final int GUARD_BYTES = 256;
+  private static final byte GUARD = (byte) 0xff;
+
+  private final Context context;
+  private final Deque<AutoCloseable> owned = new ArrayDeque<>();
+  final Stream stream;
+  final DType dtype;
+  final Operations operations;
+
+  private KernelBench(Context context, DType dtype) {
+    this.context = context;
+    this.dtype = dtype;
+    operations = own(Operations.load(context, dtype));
+    stream = own(context.newStream());
+  }
+
+  /// Runs `body` on the device thread of `device`'s shared context.
+  static void on(DeviceSpec device, DType dtype, Consumer<KernelBench> body) {
+    Context context = TestDevices.context(device);
+    context.run(() -> {
+      try (var bench = new KernelBench(context, dtype)) {
+        body.accept(bench);
+      }
+    });
+  }
+
+  /// Runs `body` once for each dtype.
+  static void onBoth(DeviceSpec device, Consumer<KernelBench> body) {
+    for (DType dtype : DType.values()) {
+      on(device, dtype, body);
+    }
+  }
+
+  private <T extends AutoCloseable> T own(T resource) {
+    owned.push(resource);
+    return resource;
+  }
+
+  /// The largest relative error of storing a value as `type`.
+  static double unitRoundoff(DType type) {
+    return type == DType.BF16 ? Bf16.UNIT_ROUNDOFF : 0x1p-24;
+  }
+
+  /// The values as `type` holds them.
+  static float[] rounded(DType type, float[] values) {
+    return type == DType.BF16 ? Bf16.round(values) : values;
+  }
+
+  /// An array of floats on the device.
+  final class Floats {
+    private final DType type;
+    private final Guarded memory;
+
+    private Floats(DType type, int count, int skew) {
+      this.type = type;
+      memory = new Guarded((long) count * type.bytes(), skew * type.bytes());
+    }
+
+    DeviceBuffer buffer() {
+      return memory.buffer();
+    }
+
+    /// The values after all work queued so far; fails if a guard was overwritten.
+    float[] read() {
+      MemorySegment bytes = memory.read();
+      int count = (int) (bytes.byteSize() / type.bytes());
+      var values = new float[count];
+      for (int i = 0; i < count; i++) {
+        values[i] =
+            type == DType.BF16
+                ? Bf16.fromBits(bytes.getAtIndex(ValueLayout.JAVA_SHORT, i))
+                : bytes.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+      }
+      return values;
+    }
+  }
+
+  /// An array of ints on the device.
+  final class Ints {
+    private final Guarded memory;
+
+    private Ints(int count) {
+      memory = new Guarded((long) count * Integer.BYTES, 0);
+    }
+
+    DeviceBuffer buffer() {
+      return memory.buffer();
+    }
+
+    /// The values after all work queued so far; fails if a guard was overwritten.
+    int[] read() {
+      return memory.read().toArray(ValueLayout.JAVA_INT);
+    }
+  }
+
+  private final class Guarded {
+    private final DeviceMemory memory;
+    private final long begin;
+    private final long bytes;
+
+    Guarded(long bytes, long skewBytes) {
+      this.bytes = bytes;
+      begin = GUARD_BYTES + skewBytes;
+      memory = own(context.allocate(begin + bytes + GUARD_BYTES));
+      stream.fill(memory.buffer(), GUARD);
+    }
+
+    DeviceBuffer buffer() {
+      return memory.slice(begin, bytes);
+    }
+
+    void write(Consumer<MemorySegment> fill) {
+      try (PinnedMemory staging = context.allocatePinned(Math.max(bytes, 1))) {
+        fill.accept(MemorySegment.ofBuffer(staging.buffer()));
+        stream.copyToDevice(buffer(), staging, 0, bytes);
+        stream.synchronize();
+      }
+    }
+
+    MemorySegment read() {
+      try (PinnedMemory staging = context.allocatePinned(memory.bytes())) {
+        stream.copyToHost(staging, 0, memory.buffer(), memory.bytes());
+        stream.synchronize();
+        byte[] all = MemorySegment.ofBuffer(staging.buffer()).toArray(ValueLayout.JAVA_BYTE);
+        for (int i = 0; i < all.length; i++) {
+          if (i < begin || i >= begin + bytes) {
+            assertEquals(GUARD, all[i], "guard byte " + (i - begin) + " of " + bytes);
+          }
+        }
+        // Back into native memory: arrays of bytes give no aligned access to wider elements.
+        MemorySegment copy = Arena.ofAuto().allocate(Math.max(bytes, 1), 16);
+        MemorySegment.copy(MemorySegment.ofBuffer(staging.buffer()), begin, copy, 0, bytes);
+        return copy.asSlice(0, bytes);
+      }
+    }
+  }
+
+  /// `values`, rounded to `type`, on the device.
+  Floats floats(DType type, float[] values) {
+    return floats(type, values, 0);
+  }
+
+  /// The same, `skew` elements off the alignment that vector accesses need.
+  Floats floats(DType type, float[] values, int skew) {
+    var floats = new Floats(type, values.length, skew);
+    floats.memory.write(segment -> {
+      for (int i = 0; i < values.length; i++) {
+        if (type == DType.BF16) {
+          segment.setAtIndex(ValueLayout.JAVA_SHORT, i, Bf16.toBits(values[i]));
+        } else {
+          segment.setAtIndex(ValueLayout.JAVA_FLOAT, i, values[i]);
+        }
+      }
+    });
+    return floats;
+  }
+
+  /// `count` elements of NaN on the device.
+  Floats poison(DType type, int count) {
+    return new Floats(type, count, 0);
+  }
+
+  /// The same, `skew` elements off the alignment that vector accesses need.
+  Floats poison(DType type, int count, int skew) {
+    return new Floats(type, count, skew);
+  }
+
+  /// `values` on the device.
+  Ints ints(int... values) {
+    var ints = new Ints(values.length);
+    ints.memory.write(segment -> segment.copyFrom(MemorySegment.ofArray(values)));
+    return ints;
+  }
+
+  /// Plan entries on the device.
+  DeviceBuffer plan(DiffusionState.PlanEntry... entries) {
+    int size = DiffusionState.PLAN_ENTRY_BYTES;
+    var memory = new Guarded((long) entries.length * size, 0);
+    memory.write(segment -> {
+      for (int i = 0; i < entries.length; i++) {
+        DiffusionState.write(segment.asSlice((long) i * size, size), entries[i]);
+      }
+    });
+    return memory.buffer();
+  }
+
+  /// Sequence states on the device.
+  Ints sequences(DiffusionState.Sequence... sequences) {
+    int size = DiffusionState.SEQUENCE_BYTES;
+    var ints = new Ints(sequences.length * size / Integer.BYTES);
+    ints.memory.write(segment -> {
+      for (int i = 0; i < sequences.length; i++) {
+        DiffusionState.write(segment.asSlice((long) i * size, size), sequences[i]);
+      }
+    });
+    return ints;
+  }
+
+  @Override
+  public void close() {
+    stream.synchronize(); // a body may end while fills are still queued
+    while (!owned.isEmpty()) {
+      try {
+        owned.pop().close();
+      } catch (RuntimeException e) {
+        throw e;
+      } catch (Exception e) {
+        throw new AssertionError(e);
+      }
+    }
+  }
+}

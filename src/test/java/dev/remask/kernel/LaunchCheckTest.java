@@ -1,0 +1,107 @@
+package dev.remask.kernel;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.remask.cuda.DeviceBuffer;
+import dev.remask.cuda.MatmulType;
+import dev.remask.cuda.SoftwareDevice;
+import dev.remask.testing.TestDevices;
+import java.util.function.Consumer;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
+
+/// Launchers refuse shapes that the buffers do not hold, in words, before anything is launched.
+class LaunchCheckTest {
+  private static void onSoftware(Consumer<KernelBench> body) {
+    KernelBench.on(TestDevices.software(), DType.F32, body);
+  }
+
+  private static void refused(String message, Executable launch) {
+    long launches = SoftwareDevice.callCount("cuLaunchKernel");
+    var e = assertThrows(IllegalArgumentException.class, launch);
+    assertTrue(e.getMessage().contains(message), e.getMessage());
+    assertEquals(launches, SoftwareDevice.callCount("cuLaunchKernel"), "nothing was launched");
+  }
+
+  @Test
+  void launch_namesBufferAndShape_whereABufferIsTooSmall() {
+    onSoftware(bench -> {
+      DeviceBuffer small = bench.poison(DType.F32, 6).buffer();
+      DeviceBuffer large = bench.poison(DType.F32, 1000).buffer();
+      Operations o = bench.operations;
+      var stream = bench.stream;
+      refused(
+          "embed: residual holds 24 bytes; [1, 7] elements of 4 bytes are wanted",
+          () -> o.embedding().launch(stream, small, large, large, 1, 7));
+      refused("embed: tokens", () -> o.embedding().launch(stream, large, large, small, 7, 1));
+      refused(
+          "rmsnorm: delta",
+          () -> o.rmsNorm().launch(stream, large, large, small, large, 1, 7, 1e-5f));
+      refused(
+          "rmsnorm: weight",
+          () -> o.rmsNorm().launch(stream, large, large, null, small, 1, 7, 1e-5f));
+      refused("swiglu: gateUp", () -> o.swiGlu().launch(stream, large, small, 1, 4));
+      refused(
+          "gather_rows: out",
+          () -> o.gatherRows().launch(stream, small, large, large, 2, 4, DType.F32));
+      refused(
+          "rope: qkv",
+          () -> o.rope().launch(stream, small, large, large, 2, new Rope.Shape(4, 1, 4)));
+      var shape = new Attention.Shape(1, 2, 2, 2, 1, 1, 64, 64, 64, 64);
+      refused(
+          "attention: k",
+          () -> o.attention().launch(stream, large, large, small, large, large, large, shape));
+      try (Gemm.Plan plan = o.gemm().plan(MatmulType.F32_F32, 2, 3, 4)) {
+        refused("gemm: w", () -> plan.launch(stream, large, large, small));
+      }
+      refused("commit: sequences", () -> o.commit().advance(stream, small, large, large, 1));
+      refused(
+          "select: partials",
+          () ->
+              o.maskedSelect()
+                  .launch(
+                      stream,
+                      new MaskedSelect.Buffers(
+                          large, large, large, large, large, small, large, large),
+                      2,
+                      8,
+                      new SpecialTokens(8, 0, -1, -1)));
+    });
+  }
+
+  @Test
+  void launch_refusesZeroRows_andShapesThatCannotBe() {
+    onSoftware(bench -> {
+      DeviceBuffer any = bench.poison(DType.F32, 1000).buffer();
+      Operations o = bench.operations;
+      refused("rows is 0", () -> o.embedding().launch(bench.stream, any, any, any, 0, 4));
+      refused("width is 0", () -> o.swiGlu().launch(bench.stream, any, any, 4, 0));
+      refused("m is 0", () -> o.gemm().plan(MatmulType.F32_F32, 0, 1, 1));
+      refused("headDim is 7", () -> new Rope.Shape(64, 1, 7));
+      refused("do not fit rows of 64", () -> new Rope.Shape(64, 2, 64));
+      refused("headDim is 96", () -> new Attention.Shape(1, 1, 1, 1, 1, 1, 96, 96, 96, 96));
+      refused(
+          "3 heads do not share 2 K/V heads",
+          () -> new Attention.Shape(1, 1, 1, 1, 3, 2, 64, 512, 512, 512));
+      refused(
+          "a vocabulary of 9 ids in rows of 8 logits",
+          () ->
+              o.maskedSelect()
+                  .launch(
+                      bench.stream,
+                      new MaskedSelect.Buffers(any, any, any, any, any, any, any, any),
+                      1,
+                      8,
+                      new SpecialTokens(9, 0, -1, -1)));
+    });
+  }
+
+  @Test
+  void operations_leaveNothingBehind_whenClosed() {
+    long before = SoftwareDevice.liveBytes();
+    onSoftware(bench -> assertEquals(DType.F32, bench.operations.dtype()));
+    assertEquals(before, SoftwareDevice.liveBytes());
+  }
+}
