@@ -1,0 +1,76 @@
+package dev.remask.model;
+
+import dev.remask.kernel.DType;
+
+/// Where every buffer of a forward pass stands in one block of device memory.
+///
+/// Buffers that never live at the same time share bytes. A pass has three phases, each with its own
+/// view of the scratch part: attention (qkv), feed-forward (gateUp, activated), head (the gathered
+/// rows and the logits, which stay until the next pass begins). Attention writes where its
+/// normalised input stood, since the QKV GEMM has consumed that.
+final class WorkspacePlan {
+  /// Bytes of the block: from `offset`, `bytes` long.
+  record Extent(long offset, long bytes) {}
+
+  final Extent tokens;
+  final Extent positions;
+  final Extent offsets;
+  final Extent rowIndex;
+  final Extent residual;
+  final Extent normed;
+  final Extent delta;
+  final Extent qkv;
+  final Extent gateUp;
+  final Extent activated;
+  final Extent rowResidual;
+  final Extent rowDelta;
+  final Extent rowNormed;
+  final Extent logits;
+  private final long totalBytes;
+
+  WorkspacePlan(ModelConfig config, DType dtype, WorkspaceLimits limits) {
+    long t = limits.maxTokens();
+    long rows = limits.maxRows();
+    long d = config.dModel();
+    long f = config.mlpHiddenSize();
+    var lasting = new Cursor(0);
+    tokens = lasting.take(t, 1, Integer.BYTES);
+    positions = lasting.take(t, 1, Integer.BYTES);
+    offsets = lasting.take(limits.maxSequences() + 1L, 1, Integer.BYTES);
+    rowIndex = lasting.take(rows, 1, Integer.BYTES);
+    residual = lasting.take(t, d, Float.BYTES);
+    normed = lasting.take(t, d, dtype.bytes());
+    delta = lasting.take(t, d, dtype.bytes());
+    var attention = new Cursor(lasting.end);
+    qkv = attention.take(t, config.qkvWidth(), dtype.bytes());
+    var feedForward = new Cursor(lasting.end);
+    gateUp = feedForward.take(t, 2 * f, dtype.bytes());
+    activated = feedForward.take(t, f, dtype.bytes());
+    var head = new Cursor(lasting.end);
+    rowResidual = head.take(rows, d, Float.BYTES);
+    rowDelta = head.take(rows, d, dtype.bytes());
+    rowNormed = head.take(rows, d, dtype.bytes());
+    logits = head.take(rows, config.embeddingSize(), Float.BYTES);
+    totalBytes = Math.max(attention.end, Math.max(feedForward.end, head.end));
+  }
+
+  long totalBytes() {
+    return totalBytes;
+  }
+
+  /// Hands out aligned extents one after the other.
+  private static final class Cursor {
+    private long end;
+
+    Cursor(long start) {
+      end = start;
+    }
+
+    Extent take(long rows, long columns, int elementBytes) {
+      long bytes = Math.multiplyExact(Math.multiplyExact(rows, columns), (long) elementBytes);
+      var extent = new Extent(end, bytes);
+      end = Math.addExact(end, WeightLayout.aligned(bytes));
+      return extent;
+    }
+  }
+}

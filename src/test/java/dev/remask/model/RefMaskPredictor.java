@@ -1,0 +1,192 @@
+package dev.remask.model;
+
+import dev.remask.kernel.DType;
+import dev.remask.testing.Bf16;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+
+/// The forward pass once more, written plainly in double: what the kernels' result is held against.
+///
+/// One sequence at a time, no fusing, no packing. Formulas: ML-GSAI/LLaDA, modeling_llada.py.
+final class RefMaskPredictor {
+  private final ModelConfig config;
+  private final Path folder;
+  private final DType dtype;
+  private final boolean roundActivations;
+
+  /// Exact but for the weights, which are rounded to `dtype` as the runtime rounds them at load.
+  RefMaskPredictor(Path folder, DType dtype) {
+    this(folder, dtype, false);
+  }
+
+  /// With `roundActivations`, whatever the runtime stores in `dtype` is rounded to it here too: the
+  /// error that the dtype brings by itself, however exact the arithmetic.
+  RefMaskPredictor(Path folder, DType dtype, boolean roundActivations) {
+    this.folder = folder;
+    this.config = ModelConfig.read(folder);
+    this.dtype = dtype;
+    this.roundActivations = roundActivations;
+  }
+
+  /// Logits [T, E] of a sequence.
+  double[][] forward(int[] ids) {
+    try (var checkpoint = SafeTensors.open(folder)) {
+      int d = config.dModel();
+      double[] embedding = weight(checkpoint, "wte");
+      var x = new double[ids.length][d];
+      for (int t = 0; t < ids.length; t++) {
+        System.arraycopy(embedding, ids[t] * d, x[t], 0, d);
+      }
+      for (int layer = 0; layer < config.layers(); layer++) {
+        block(checkpoint, "blocks." + layer + ".", x);
+      }
+      double[][] last = norm(x, weight(checkpoint, "ln_f"));
+      double[] head = config.weightTying() ? embedding : weight(checkpoint, "ff_out");
+      return multiply(last, head, config.embeddingSize());
+    }
+  }
+
+  private void block(SafeTensors checkpoint, String block, double[][] x) {
+    int headDim = config.headDim();
+    double[][] n = norm(x, weight(checkpoint, block + "attn_norm"));
+    int qWidth = config.heads() * headDim;
+    int kvWidth = config.kvHeads() * headDim;
+    double[][] q = stored(multiply(n, weight(checkpoint, block + "q_proj"), qWidth));
+    double[][] k = stored(multiply(n, weight(checkpoint, block + "k_proj"), kvWidth));
+    double[][] v = stored(multiply(n, weight(checkpoint, block + "v_proj"), kvWidth));
+    rotate(q);
+    rotate(k);
+    stored(q);
+    stored(k);
+    double[][] attended = attention(q, k, v);
+    add(x, stored(multiply(attended, weight(checkpoint, block + "attn_out"), config.dModel())));
+    n = norm(x, weight(checkpoint, block + "ff_norm"));
+    int f = config.mlpHiddenSize();
+    double[][] gate = stored(multiply(n, weight(checkpoint, block + "ff_proj"), f));
+    double[][] up = stored(multiply(n, weight(checkpoint, block + "up_proj"), f));
+    for (int t = 0; t < x.length; t++) {
+      for (int i = 0; i < f; i++) {
+        gate[t][i] = gate[t][i] / (1 + Math.exp(-gate[t][i])) * up[t][i];
+      }
+    }
+    stored(gate);
+    add(x, stored(multiply(gate, weight(checkpoint, block + "ff_out"), config.dModel())));
+  }
+
+  private double[][] attention(double[][] q, double[][] k, double[][] v) {
+    int headDim = config.headDim();
+    int group = config.heads() / config.kvHeads();
+    var out = new double[q.length][config.heads() * headDim];
+    for (int head = 0; head < config.heads(); head++) {
+      int from = head * headDim;
+      int keyFrom = head / group * headDim;
+      for (int t = 0; t < q.length; t++) {
+        var weights = new double[k.length];
+        double max = Double.NEGATIVE_INFINITY;
+        for (int j = 0; j < k.length; j++) {
+          for (int i = 0; i < headDim; i++) {
+            weights[j] += q[t][from + i] * k[j][keyFrom + i];
+          }
+          weights[j] /= Math.sqrt(headDim);
+          max = Math.max(max, weights[j]);
+        }
+        double sum = 0;
+        for (int j = 0; j < k.length; j++) {
+          weights[j] = Math.exp(weights[j] - max);
+          sum += weights[j];
+        }
+        for (int j = 0; j < k.length; j++) {
+          for (int i = 0; i < headDim; i++) {
+            out[t][from + i] += weights[j] / sum * v[j][keyFrom + i];
+          }
+        }
+      }
+    }
+    return stored(out);
+  }
+
+  /// Rotates first half with second half of each head.
+  private void rotate(double[][] heads) {
+    int headDim = config.headDim();
+    int half = headDim / 2;
+    for (int t = 0; t < heads.length; t++) {
+      for (int from = 0; from < heads[t].length; from += headDim) {
+        for (int i = 0; i < half; i++) {
+          double angle = t * Math.pow(config.ropeTheta(), -2.0 * i / headDim);
+          double a = heads[t][from + i];
+          double b = heads[t][from + half + i];
+          heads[t][from + i] = a * Math.cos(angle) - b * Math.sin(angle);
+          heads[t][from + half + i] = b * Math.cos(angle) + a * Math.sin(angle);
+        }
+      }
+    }
+  }
+
+  private double[][] norm(double[][] x, double[] weight) {
+    var out = new double[x.length][weight.length];
+    for (int t = 0; t < x.length; t++) {
+      double squares = 0;
+      for (double value : x[t]) {
+        squares += value * value;
+      }
+      double scale = 1 / Math.sqrt(squares / weight.length + config.rmsNormEps());
+      for (int i = 0; i < weight.length; i++) {
+        out[t][i] = x[t][i] * scale * weight[i];
+      }
+    }
+    return stored(out);
+  }
+
+  /// a [T, k] times the transpose of w [n, k].
+  private static double[][] multiply(double[][] a, double[] w, int n) {
+    int k = a[0].length;
+    var out = new double[a.length][n];
+    for (int t = 0; t < a.length; t++) {
+      for (int j = 0; j < n; j++) {
+        double sum = 0;
+        for (int i = 0; i < k; i++) {
+          sum += a[t][i] * w[j * k + i];
+        }
+        out[t][j] = sum;
+      }
+    }
+    return out;
+  }
+
+  private static void add(double[][] x, double[][] delta) {
+    for (int t = 0; t < x.length; t++) {
+      for (int i = 0; i < x[t].length; i++) {
+        x[t][i] += delta[t][i];
+      }
+    }
+  }
+
+  /// Rounds in place what the runtime stores in its dtype. f32 by comparison loses nothing.
+  private double[][] stored(double[][] x) {
+    if (roundActivations && dtype == DType.BF16) {
+      for (double[] row : x) {
+        for (int i = 0; i < row.length; i++) {
+          row[i] = Bf16.round((float) row[i]);
+        }
+      }
+    }
+    return x;
+  }
+
+  private double[] weight(SafeTensors checkpoint, String name) {
+    String tensor = "model.transformer." + name + ".weight";
+    TensorInfo info = checkpoint.tensors().get(tensor);
+    int count = Math.toIntExact(info.bytes() * 8 / info.type().bits());
+    MemorySegment rounded = MemorySegment.ofArray(new byte[count * dtype.bytes()]);
+    Conversion.convert(checkpoint.data(tensor), info.type(), rounded, dtype, count);
+    var values = new double[count];
+    for (int i = 0; i < count; i++) {
+      values[i] =
+          dtype == DType.F32
+              ? rounded.get(ValueLayout.JAVA_FLOAT_UNALIGNED, i * 4L)
+              : Float.intBitsToFloat(rounded.get(ValueLayout.JAVA_SHORT_UNALIGNED, i * 2L) << 16);
+    }
+    return values;
+  }
+}
