@@ -1,0 +1,110 @@
+package dev.remask;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.methods;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.tngtech.archunit.base.DescribedPredicate;
+import com.tngtech.archunit.core.domain.JavaClass;
+import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
+import com.tngtech.archunit.core.importer.ImportOption;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+
+/// The layers of the design, held by a test: imports run one way, and only the bindings link.
+class ArchitectureTest {
+  private static final JavaClasses CLASSES =
+      new ClassFileImporter()
+          .withImportOption(new ImportOption.DoNotIncludeTests())
+          .importPackages("dev.remask");
+
+  private static final DescribedPredicate<JavaClass> FOREIGN =
+      JavaClass.Predicates.resideInAPackage("java.lang.foreign").as("java.lang.foreign types");
+
+  @Test
+  void importsRunOneWay() {
+    assertTrue(CLASSES.size() > 40, "the product's classes were found");
+    layeredArchitecture()
+        .consideringOnlyDependenciesInLayers()
+        .layer("cli")
+        .definedBy("dev.remask.cli..")
+        .layer("facade")
+        .definedBy("dev.remask")
+        .layer("diffusion")
+        .definedBy("dev.remask.diffusion..")
+        .layer("model")
+        .definedBy("dev.remask.model..")
+        .layer("text")
+        .definedBy("dev.remask.text..")
+        .layer("kernel")
+        .definedBy("dev.remask.kernel..")
+        .layer("cuda")
+        .definedBy("dev.remask.cuda..")
+        .whereLayer("cli")
+        .mayNotBeAccessedByAnyLayer()
+        .whereLayer("facade")
+        .mayOnlyBeAccessedByLayers("cli")
+        .whereLayer("diffusion")
+        .mayOnlyBeAccessedByLayers("cli", "facade")
+        .whereLayer("model")
+        .mayOnlyBeAccessedByLayers("cli", "facade", "diffusion")
+        .whereLayer("text")
+        .mayOnlyBeAccessedByLayers("cli", "facade")
+        .whereLayer("kernel")
+        .mayOnlyBeAccessedByLayers("cli", "facade", "diffusion", "model")
+        .check(CLASSES);
+  }
+
+  @Test
+  void onlyTheBindingsLink() {
+    noClasses()
+        .that()
+        .resideOutsideOfPackage("dev.remask.cuda")
+        .should()
+        .dependOnClassesThat()
+        .haveFullyQualifiedName("java.lang.foreign.Linker")
+        .orShould()
+        .dependOnClassesThat()
+        .haveFullyQualifiedName("java.lang.foreign.SymbolLookup")
+        .orShould()
+        .dependOnClassesThat()
+        .haveFullyQualifiedName("java.lang.foreign.FunctionDescriptor")
+        .check(CLASSES);
+    classes()
+        .that()
+        .resideOutsideOfPackages("dev.remask.cuda", "dev.remask.kernel", "dev.remask.model")
+        .should()
+        .onlyDependOnClassesThat(DescribedPredicate.not(FOREIGN))
+        .check(CLASSES);
+  }
+
+  @Test
+  void noExportedSignatureShowsForeignMemory() {
+    methods()
+        .that()
+        .arePublic()
+        .and()
+        .areDeclaredInClassesThat()
+        .arePublic()
+        .should()
+        .notHaveRawReturnType(FOREIGN)
+        .andShould()
+        .notHaveRawParameterTypes(DescribedPredicate.anyElementThat(FOREIGN))
+        .check(CLASSES);
+  }
+
+  @Test
+  void mavenWrapperStillFindsJdk25() throws Exception {
+    // An upgrade of the wrapper rewrites mvnw; without this line Maven would run on any old JDK.
+    long lines =
+        Files.readAllLines(Path.of("mvnw")).stream()
+            .filter(line -> line.startsWith(". \"$(dirname \"$0\")/.mvn/find-jdk.sh\" # remask:"))
+            .count();
+    assertEquals(1, lines, "mvnw sources .mvn/find-jdk.sh in one marked line");
+  }
+}

@@ -1,0 +1,111 @@
+package dev.remask.diffusion;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.remask.cuda.DeviceSpec;
+import dev.remask.diffusion.GoldenCases.GoldenCase;
+import dev.remask.diffusion.GoldenCases.GoldenModel;
+import dev.remask.kernel.DType;
+import dev.remask.testing.GpuTest;
+import dev.remask.testing.TestDevices;
+import java.util.List;
+import java.util.function.Predicate;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/// Whole generations against the official implementation's.
+class GoldenGenerationTest {
+  /// The emulator runs the CUDA sources thread by thread: some 10 ms per token and layer.
+  private static final int EMULATED_PASSES = 4;
+
+  /// The goldens round to 7 digits and bind to 4; f32 logits agree to 1e-4.
+  private static final float CONFIDENCE_TOLERANCE = 1e-4f;
+
+  @ParameterizedTest
+  @EnumSource
+  void software_f32_equalsTheReference(GoldenModel model) {
+    check(TestDevices.software(), DType.F32, model, GoldenCase::bindsF32);
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void software_bf16_equalsTheReference(GoldenModel model) {
+    check(TestDevices.software(), DType.BF16, model, GoldenCase::bindsBf16);
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void emulator_f32_equalsTheReferenceInFewPasses(GoldenModel model) {
+    check(
+        TestDevices.emulator(),
+        DType.F32,
+        model,
+        golden -> golden.bindsF32() && golden.forwardPasses() <= EMULATED_PASSES);
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void emulator_bf16_equalsTheReferenceInFewPasses(GoldenModel model) {
+    check(
+        TestDevices.emulator(),
+        DType.BF16,
+        model,
+        golden -> golden.bindsBf16() && golden.forwardPasses() <= EMULATED_PASSES);
+  }
+
+  @GpuTest
+  void cuda_f32_equalsTheReference(DeviceSpec gpu) {
+    for (GoldenModel model : GoldenModel.values()) {
+      check(gpu, DType.F32, model, GoldenCase::bindsF32);
+    }
+  }
+
+  @GpuTest
+  void cuda_bf16_equalsTheReference(DeviceSpec gpu) {
+    for (GoldenModel model : GoldenModel.values()) {
+      check(gpu, DType.BF16, model, GoldenCase::bindsBf16);
+    }
+  }
+
+  private static void check(
+      DeviceSpec device, DType dtype, GoldenModel model, Predicate<GoldenCase> binding) {
+    List<GoldenCase> cases = model.cases().stream().filter(binding).toList();
+    assertTrue(!cases.isEmpty(), "no case binds " + model + " in " + dtype);
+    try (var loaded = LoadedDenoiser.open(device, dtype, model)) {
+      for (GoldenCase golden : cases) {
+        check(golden, loaded.run(golden.promptIds(), golden.options(), true), dtype);
+      }
+    }
+  }
+
+  static void check(GoldenCase golden, Denoised answer, DType dtype) {
+    assertArrayEquals(golden.outputIds(), answer.outputIds(), golden + " tokens");
+    assertTrue(
+        answer.forwardPasses() <= golden.forwardPasses(),
+        golden + " took " + answer.forwardPasses() + " passes, more than the reference");
+    assertEquals(golden.outputIds().length, answer.trace().size(), golden + " commits");
+    if (golden.traceStable() && dtype == DType.F32) {
+      assertEquals(
+          GoldenCases.commits(golden.trace()),
+          GoldenCases.commits(answer.trace()),
+          golden + " trace");
+      for (Commit expected : golden.trace()) {
+        assertEquals(
+            expected.confidence(),
+            confidence(answer, expected.position()),
+            CONFIDENCE_TOLERANCE,
+            golden + " confidence of " + expected);
+      }
+    }
+  }
+
+  private static float confidence(Denoised answer, int position) {
+    return answer.trace().stream()
+        .filter(commit -> commit.position() == position)
+        .findAny()
+        .orElseThrow()
+        .confidence();
+  }
+}
