@@ -1,0 +1,157 @@
+package dev.remask.cli;
+
+import dev.remask.cuda.DeviceSpec;
+import dev.remask.diffusion.Remasking;
+import dev.remask.kernel.DType;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+import picocli.CommandLine.TypeConversionException;
+
+/// The command line: parses, runs a command, and turns failures into messages and statuses.
+final class Cli {
+  private final Surroundings surroundings;
+  private final Interruption interruption;
+
+  Cli(Surroundings surroundings, Interruption interruption) {
+    this.surroundings = surroundings;
+    this.interruption = interruption;
+  }
+
+  @Command(
+      name = "remask",
+      mixinStandardHelpOptions = true,
+      versionProvider = Version.class,
+      description = "Runs masked diffusion language models (LLaDA) on NVIDIA GPUs and on CPUs.",
+      footer = {
+        "",
+        "Examples:",
+        "  remask generate \"What is 47 + 38?\"",
+        "  remask chat --model DIR",
+        "  remask info",
+        "  remask generate --help"
+      })
+  static final class Root implements Callable<Integer> {
+    @Spec private CommandSpec spec;
+
+    @Override
+    public Integer call() {
+      throw new ParameterException(spec.commandLine(), "Missing command: generate, chat or info");
+    }
+  }
+
+  /// Runs the arguments and returns the exit status; throws nothing.
+  int run(String... arguments) {
+    int status = execute(arguments);
+    // A PrintStream keeps a full disk to itself.
+    if (surroundings.out().checkError() && status != ExitStatus.INTERRUPTED) {
+      tell("the output could not be written in full");
+      status = ExitStatus.DEVICE_OR_MODEL;
+    }
+    surroundings.err().flush();
+    return status;
+  }
+
+  private int execute(String... arguments) {
+    CommandLine commands = commands();
+    try {
+      Settings settings = Settings.read(surroundings, SettingDefaults.keys(commands));
+      var defaults = new SettingDefaults(settings);
+      commands.setDefaultValueProvider(defaults);
+      commands.setParameterExceptionHandler((failure, args) -> refuse(failure, defaults, args));
+      commands.setExecutionExceptionHandler((failure, command, parsed) -> fail(failure, arguments));
+      return commands.execute(arguments);
+    } catch (UsageException e) {
+      return fail(e, arguments);
+    }
+  }
+
+  private CommandLine commands() {
+    CommandLine commands = new CommandLine(new Root());
+    commands.addSubcommand(new GenerateCommand(surroundings));
+    commands.addSubcommand(new ChatCommand(surroundings, interruption));
+    commands.addSubcommand(new InfoCommand(surroundings));
+    commands.setOut(Writers.flushing(surroundings.out()));
+    commands.setErr(Writers.flushing(surroundings.err()));
+    commands.setUsageHelpAutoWidth(true);
+    commands.setColorScheme(CommandLine.Help.defaultColorScheme(CommandLine.Help.Ansi.OFF));
+    register(commands, DeviceSpec.class, DeviceSpec::parse);
+    register(commands, Remasking.class, Remasking::parse);
+    register(commands, DType.class, text -> oneOf(DType.values(), text));
+    register(commands, OutputFormat.class, text -> oneOf(OutputFormat.values(), text));
+    return commands;
+  }
+
+  /// A converter whose own message reaches the user.
+  private static <T> void register(
+      CommandLine commands, Class<T> type, ITypeConverter<T> converter) {
+    commands.registerConverter(
+        type,
+        text -> {
+          try {
+            return converter.convert(text);
+          } catch (IllegalArgumentException e) {
+            throw new TypeConversionException(e.getMessage());
+          }
+        });
+  }
+
+  private static <E extends Enum<E>> E oneOf(E[] values, String text) {
+    for (E value : values) {
+      if (value.name().equalsIgnoreCase(text)) {
+        return value;
+      }
+    }
+    String names =
+        Arrays.stream(values)
+            .map(value -> value.name().toLowerCase(Locale.ROOT))
+            .collect(Collectors.joining(" or "));
+    throw new IllegalArgumentException("must be " + names + ", got " + text);
+  }
+
+  private int refuse(ParameterException failure, SettingDefaults defaults, String[] arguments) {
+    CommandLine command = failure.getCommandLine();
+    var message = new StringBuilder(failure.getMessage());
+    var argument = failure.getArgSpec();
+    if (argument != null && failure.getValue() != null) {
+      // picocli takes settings for flags that were not given: say where the value stands.
+      defaults
+          .origin(argument)
+          .filter(origin -> !isGiven(argument, arguments))
+          .ifPresent(origin -> message.append(" (set by ").append(origin).append(')'));
+    }
+    tell(message + "\nTry: " + command.getCommandSpec().qualifiedName() + " --help");
+    trace(failure, arguments);
+    return ExitStatus.USAGE;
+  }
+
+  private static boolean isGiven(CommandLine.Model.ArgSpec argument, String[] arguments) {
+    return argument instanceof CommandLine.Model.OptionSpec option
+        && List.of(arguments).stream()
+            .anyMatch(a -> a.replaceFirst("=.*", "").equals(option.longestName()));
+  }
+
+  private int fail(Throwable failure, String[] arguments) {
+    tell(ExitStatus.message(failure));
+    trace(failure, arguments);
+    return ExitStatus.of(failure);
+  }
+
+  private void tell(String message) {
+    surroundings.err().println("remask: " + message);
+  }
+
+  private void trace(Throwable failure, String[] arguments) {
+    if (surroundings.debug() || List.of(arguments).contains("--verbose")) {
+      failure.printStackTrace(surroundings.err());
+    }
+  }
+}

@@ -1,0 +1,74 @@
+package dev.remask.cli;
+
+import java.util.Locale;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
+import picocli.CommandLine;
+import picocli.CommandLine.IDefaultValueProvider;
+import picocli.CommandLine.Model.ArgSpec;
+import picocli.CommandLine.Model.OptionSpec;
+
+/// Puts [Settings] between the flags and the defaults written in the commands; --help shows the
+/// outcome.
+final class SettingDefaults implements IDefaultValueProvider {
+  /// What belongs to one call and not to a set-up.
+  private static final Set<String> FLAG_ONLY =
+      Set.of("prompt_ids", "batch", "system", "help", "version", "verbose");
+
+  private final Settings settings;
+
+  SettingDefaults(Settings settings) {
+    this.settings = settings;
+  }
+
+  /// The keys of every flag of all commands that may be set otherwise.
+  static Set<String> keys(CommandLine commands) {
+    Set<String> keys = new TreeSet<>();
+    for (CommandLine command : commands.getSubcommands().values()) {
+      for (OptionSpec option : command.getCommandSpec().options()) {
+        keys.add(key(option));
+      }
+    }
+    keys.removeAll(FLAG_ONLY);
+    return keys;
+  }
+
+  @Override
+  public String defaultValue(ArgSpec argument) {
+    Optional<Settings.Setting> setting = find(argument);
+    if (setting.isEmpty()) {
+      return null; // picocli: the default that the command itself declares
+    }
+    String value = setting.get().value();
+    return isSwitch(argument) ? truth(value) : value;
+  }
+
+  /// Where the value of a flag that was not given comes from.
+  Optional<String> origin(ArgSpec argument) {
+    return find(argument).map(Settings.Setting::origin);
+  }
+
+  private Optional<Settings.Setting> find(ArgSpec argument) {
+    if (!(argument instanceof OptionSpec option) || FLAG_ONLY.contains(key(option))) {
+      return Optional.empty();
+    }
+    return settings.find(key(option));
+  }
+
+  private static String key(OptionSpec option) {
+    return Settings.key(option.longestName());
+  }
+
+  private static boolean isSwitch(ArgSpec argument) {
+    return argument.type() == boolean.class;
+  }
+
+  private static String truth(String value) {
+    return switch (value.toLowerCase(Locale.ROOT)) {
+      case "1", "true", "yes", "on" -> "true";
+      case "0", "false", "no", "off" -> "false";
+      default -> value;
+    };
+  }
+}
