@@ -1,20 +1,23 @@
-# remask_emulate(<target> <file.cu>...): a shared library of these kernels, compiled by the host's
-# C++ compiler, that exports remask_emulator_kernels().
+# remask_emulate(<target> [CHECKED] <file.cu>...): a shared library of these kernels, compiled by the
+# host's C++ compiler, that exports remask_emulator_kernels(). CHECKED: accesses to memory are checked
+# (access_check.h).
 #
 # Generated per .cu: a source that includes it and registers every `extern "C" __global__` function
-# (name and __launch_bounds__ are read from the text, parameters deduced by the compiler). Generated
+# (name, __cluster_dims__ and __launch_bounds__ are read from the text, parameters deduced
+# by the compiler). Generated
 # once: the symbol behind which dynamic shared memory begins, under every name that an
 # `extern __shared__ T name[]` of the sources uses.
 
 set(REMASK_EMULATOR_FOLDER ${CMAKE_CURRENT_LIST_DIR})
 
 function(remask_emulate target)
+  cmake_parse_arguments(PARSE_ARGV 1 option "CHECKED" "" "")
   set(folder ${CMAKE_CURRENT_BINARY_DIR}/${target})
   set(declarations "")
   set(lists "")
   set(generated "")
   set(shared_names "remask_dynamic_shared")
-  foreach(source ${ARGN})
+  foreach(source ${option_UNPARSED_ARGUMENTS})
     get_filename_component(source ${source} ABSOLUTE)
     get_filename_component(name ${source} NAME_WE)
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
@@ -27,7 +30,7 @@ function(remask_emulate target)
     string(REPLACE "[" "<:" text "${text}")
     string(REPLACE "]" ":>" text "${text}")
     string(REGEX MATCHALL
-      "extern \"C\" __global__ void (__launch_bounds__\\([^()]*\\) )?[A-Za-z_0-9]+ ?\\("
+      "extern \"C\" __global__ void (__cluster_dims__\\([^()]*\\) )?(__launch_bounds__\\([^()]*\\) )?[A-Za-z_0-9]+ ?\\("
       kernels "${text}")
     set(entries "")
     foreach(kernel ${kernels})
@@ -35,8 +38,16 @@ function(remask_emulate target)
       if(kernel MATCHES "__launch_bounds__\\(([^(),]*)")
         set(most_threads ${CMAKE_MATCH_1})
       endif()
+      set(cluster "1, 1, 1")
+      if(kernel MATCHES "__cluster_dims__\\(([^()]*)\\)")
+        string(REPLACE " " "" cluster "${CMAKE_MATCH_1}")
+        string(REPLACE "," ";" cluster "${cluster}")
+        list(APPEND cluster 1 1)
+        list(SUBLIST cluster 0 3 cluster)
+        list(JOIN cluster ", " cluster)
+      endif()
       string(REGEX MATCH "([A-Za-z_0-9]+) ?\\($" ignored "${kernel}")
-      string(APPEND entries "    REMASK_EMULATE(${CMAKE_MATCH_1}, ${most_threads}),\n")
+      string(APPEND entries "    REMASK_EMULATE(${CMAKE_MATCH_1}, ${most_threads}, ${cluster}),\n")
     endforeach()
     if(NOT entries)
       message(FATAL_ERROR "${source} has no extern \"C\" __global__ function")
@@ -96,9 +107,11 @@ const unsigned kKernelListCount = sizeof(kKernelLists) / sizeof(kKernelLists[0])
 }  // namespace remask::emulator
 " @ONLY)
 
-  set(runtime block.cpp fiber.cpp launch.cpp shared_memory.cpp table.cpp warp.cpp)
+  set(runtime access_check.cpp async_queue.cpp bank_counter.cpp block.cpp cluster.cpp fiber.cpp launch.cpp
+    report.cpp shared_layout.cpp shared_memory.cpp table.cpp warp.cpp)
   list(TRANSFORM runtime PREPEND ${REMASK_EMULATOR_FOLDER}/)
-  add_library(${target} SHARED ${runtime} ${folder}/kernel_lists.cpp ${generated}
+  file(GLOB models CONFIGURE_DEPENDS ${REMASK_EMULATOR_FOLDER}/models_*.cpp)
+  add_library(${target} SHARED ${runtime} ${models} ${folder}/kernel_lists.cpp ${generated}
     ${folder}/dynamic_shared.cpp)
   target_link_libraries(${target} PRIVATE remask-common)
   target_include_directories(${target} PRIVATE ${REMASK_EMULATOR_FOLDER}
@@ -107,14 +120,34 @@ const unsigned kKernelListCount = sizeof(kKernelLists) / sizeof(kKernelLists[0])
     -Wl,--version-script=${REMASK_EMULATOR_FOLDER}/exports.map)
   get_filename_component(root ${REMASK_EMULATOR_FOLDER}/../.. ABSOLUTE)
   # __shared__ is found through __tls_get_addr, never directly: see shared_memory.cpp. CUDA code
-  # reinterprets memory freely, and nvcc contracts products and sums as g++ does where it has fma.
+  # reinterprets memory freely. Products and sums are not contracted: what g++ would fuse depends on
+  # the code around it, so the checked library, whose calls part the basic blocks, and even the
+  # vectorised body of a loop and its remainder would differ in the last bit, and results would
+  # depend on which launches are checked. Kernels say fmaf where they mean it.
   # -O3 vectorises the inner loops that nvcc would unroll: GEMM runs 3 times as fast as with -O2.
-  set(flags -O3 -include cuda_runtime.h -ftls-model=global-dynamic -fno-extern-tls-init
-    -fno-strict-aliasing -Wno-unknown-pragmas -Wno-sign-compare -fmacro-prefix-map=${root}/=)
+  set(flags -O3 -ffp-contract=off -include cuda_runtime.h -ftls-model=global-dynamic -fno-extern-tls-init
+    -fno-strict-aliasing -Wno-unknown-pragmas -Wno-sign-compare -Wno-psabi
+    -ffile-prefix-map=${root}/= -ffile-prefix-map=${CMAKE_CURRENT_BINARY_DIR}=.)
+  if(REMASK_TSAN)
+    # Reports of races instead (race.h); the runtime itself is not compiled so.
+    list(APPEND flags -g1 -fsanitize=thread -Wno-tsan -fno-tree-loop-distribute-patterns)
+    target_sources(${target} INTERFACE ${REMASK_EMULATOR_FOLDER}/race_options.cpp)
+    target_compile_definitions(${target} PRIVATE REMASK_TSAN REMASK_EMULATOR_CHECKED)
+    target_link_options(${target} PUBLIC -fsanitize=thread)
+  elseif(option_CHECKED)
+    # Calls before every access, and lines for the reports.
+    list(APPEND flags -g1 -fsanitize=kernel-address
+      --param=asan-instrumentation-with-call-threshold=0 --param=asan-stack=0 --param=asan-globals=0)
+    target_compile_definitions(${target} PRIVATE REMASK_EMULATOR_CHECKED)
+  endif()
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     list(APPEND flags -mtls-dialect=gnu -march=x86-64-v3)  # table.cpp asks the CPU
   elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64")
     list(APPEND flags -mtls-dialect=trad)
   endif()
   set_source_files_properties(${generated} PROPERTIES COMPILE_OPTIONS "${flags}")
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    # The models of mma multiply with the same instructions.
+    set_source_files_properties(${models} PROPERTIES COMPILE_OPTIONS "-O3;-march=x86-64-v3")
+  endif()
 endfunction()

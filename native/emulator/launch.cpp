@@ -1,10 +1,13 @@
 #include "launch.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <numeric>
@@ -13,7 +16,7 @@
 #include <thread>
 #include <vector>
 
-#include "block.h"
+#include "cluster.h"
 
 namespace remask::emulator {
 namespace {
@@ -25,33 +28,33 @@ constexpr unsigned kMostFibers = 16 * 1024;
 // so on a machine of many cores every kept block would come to have stacks for the largest.
 constexpr unsigned kMostKeptFibers = kMostFibers / 2;
 
-// Blocks with their stacks and shared memory, kept for the next launch.
-class BlockPool {
+// Clusters with their stacks and shared memory, kept for the next launch.
+class ClusterPool {
  public:
-  std::unique_ptr<Block> take() {
+  std::unique_ptr<Cluster> take() {
     std::lock_guard<std::mutex> lock(mutex_);
-    if (free_.empty()) return std::make_unique<Block>();
-    std::unique_ptr<Block> block = std::move(free_.back());
+    if (free_.empty()) return std::make_unique<Cluster>();
+    std::unique_ptr<Cluster> cluster = std::move(free_.back());
     free_.pop_back();
-    kept_fibers_ -= block->usable_stacks();
-    return block;
+    kept_fibers_ -= cluster->usable_stacks();
+    return cluster;
   }
-  void give_back(std::unique_ptr<Block> block) {
+  void give_back(std::unique_ptr<Cluster> cluster) {
     std::lock_guard<std::mutex> lock(mutex_);
-    if (kept_fibers_ + block->usable_stacks() > kMostKeptFibers) return;
-    kept_fibers_ += block->usable_stacks();
-    free_.push_back(std::move(block));
+    if (kept_fibers_ + cluster->usable_stacks() > kMostKeptFibers) return;
+    kept_fibers_ += cluster->usable_stacks();
+    free_.push_back(std::move(cluster));
   }
 
  private:
   std::mutex mutex_;
-  std::vector<std::unique_ptr<Block>> free_;
+  std::vector<std::unique_ptr<Cluster>> free_;
   unsigned kept_fibers_ = 0;
 };
 
-BlockPool& pool() {
+ClusterPool& pool() {
   // Never destroyed: stream workers may launch until the process has ended.
-  static BlockPool& pool = *new BlockPool;
+  static ClusterPool& pool = *new ClusterPool;
   return pool;
 }
 
@@ -66,62 +69,108 @@ class Grid {
  public:
   explicit Grid(const Launch& launch)
       : launch_(launch),
-        blocks_(std::uint64_t(launch.request->grid.x) * launch.request->grid.y *
-                launch.request->grid.z) {
-    // Position p of the order is block (p * stride + first) % blocks: a permutation, as the stride
-    // has no factor in common with the number of blocks. A GPU promises no order of blocks.
+        clusters_{launch.request->grid.x / launch.cluster.x,
+                  launch.request->grid.y / launch.cluster.y,
+                  launch.request->grid.z / launch.cluster.z},
+        count_(std::uint64_t(clusters_.x) * clusters_.y * clusters_.z) {
+    if (launch.adversary == Adversary::kOff) return;
+    // Position p of the order is cluster (p * stride + first) % count: a permutation, as the
+    // stride has no factor in common with the count. A GPU promises no order of blocks.
     Random random(mixed(launch.request->seed + 1));
-    first_ = random.next() % blocks_;
+    first_ = random.next() % count_;
     do {
-      stride_ = 1 + random.next() % blocks_;
-    } while (std::gcd(stride_, blocks_) != 1);
+      stride_ = 1 + random.next() % count_;
+    } while (std::gcd(stride_, count_) != 1);
   }
 
-  std::uint64_t blocks() const { return blocks_; }
+  std::uint64_t clusters() const { return count_; }
   int code() const { return code_; }
   const std::string& reason() const { return reason_; }
 
-  // Runs blocks until none is left or one failed. Called by every worker.
+  // Runs clusters until none is left or one failed. Called by every worker.
   void work() {
-    std::unique_ptr<Block> block = pool().take();
+    std::unique_ptr<Cluster> cluster = pool().take();
     for (;;) {
       std::uint64_t position = next_.fetch_add(1);
       if (position >= end_.load()) break;
-      const RemaskDim3& grid = launch_.request->grid;
-      std::uint64_t rank = std::uint64_t((unsigned __int128)position * stride_ % blocks_);
-      rank = (rank + first_) % blocks_;
-      uint3 index{unsigned(rank % grid.x), unsigned(rank / grid.x % grid.y),
-                  unsigned(rank / grid.x / grid.y)};
-      if (block->run(launch_, index, mixed(launch_.request->seed ^ mixed(rank + 1))) != kSuccess) {
-        failed(position, block->reason(), *block);
+      std::uint64_t rank = std::uint64_t((unsigned __int128)position * stride_ % count_);
+      rank = (rank + first_) % count_;
+      uint3 first{unsigned(rank % clusters_.x) * launch_.cluster.x,
+                  unsigned(rank / clusters_.x % clusters_.y) * launch_.cluster.y,
+                  unsigned(rank / clusters_.x / clusters_.y) * launch_.cluster.z};
+      if (cluster->run(launch_, first, mixed(launch_.request->seed ^ mixed(rank + 1))) !=
+          kSuccess) {
+        failed(position, *cluster);
+      }
+      if (launch_.request->banks != nullptr) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        cluster->add_banks(launch_.request->banks);
       }
     }
-    pool().give_back(std::move(block));
+    pool().give_back(std::move(cluster));
   }
 
  private:
   // Keeps the failure that comes first in the order, so that a seed always gives the same report.
-  void failed(std::uint64_t position, const std::string& reason, const Block& block) {
+  void failed(std::uint64_t position, const Cluster& cluster) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (position >= end_.load()) return;
     end_ = position;
-    code_ = block.code();
-    reason_ = reason;
+    code_ = cluster.code();
+    reason_ = cluster.reason();
   }
 
   const Launch launch_;
-  const std::uint64_t blocks_;
+  const RemaskDim3 clusters_;
+  const std::uint64_t count_;
   std::uint64_t first_ = 0;
   std::uint64_t stride_ = 1;
   std::atomic<std::uint64_t> next_{0};
-  std::atomic<std::uint64_t> end_{blocks_};
+  std::atomic<std::uint64_t> end_{count_};
   std::mutex mutex_;
   int code_ = kSuccess;
   std::string reason_;
 };
 
+#ifndef REMASK_EMULATOR_CHECKED
+// One launch in so many runs in the library that checks accesses, where that lies beside this one.
+constexpr unsigned kLaunchesPerCheck = 8;
+
+const RemaskKernelTable* checked_table() {
+  static const RemaskKernelTable* const table = []() -> const RemaskKernelTable* {
+    Dl_info info;
+    if (dladdr(reinterpret_cast<void*>(&checked_table), &info) == 0) return nullptr;
+    std::string path = info.dli_fname;
+    path = path.substr(0, path.rfind('/') + 1) + "libremask-emulator-checked.so";
+    void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (library == nullptr) return nullptr;
+    using Entry = const RemaskKernelTable* (*)();
+    const auto entry = reinterpret_cast<Entry>(dlsym(library, "remask_emulator_kernels"));
+    const RemaskKernelTable* table = entry != nullptr ? entry() : nullptr;
+    return table != nullptr && table->version == REMASK_KERNEL_TABLE_VERSION ? table : nullptr;
+  }();
+  return table;
+}
+
+// The same kernel there, if this launch is to be checked. REMASK_EMULATOR_ACCESSES=all|some|none.
+const RemaskKernel* checked_kernel(const char* kernel, const RemaskLaunch& request,
+                                   Adversary adversary) {
+  if (adversary == Adversary::kOff) return nullptr;
+  if (request.find_memory == nullptr && request.banks == nullptr) return nullptr;
+  const char* which = std::getenv("REMASK_EMULATOR_ACCESSES");
+  if (which != nullptr && std::strcmp(which, "none") == 0) return nullptr;
+  const bool all = request.banks != nullptr || (which != nullptr && std::strcmp(which, "all") == 0);
+  if (!all && mixed(request.seed + 2) % kLaunchesPerCheck != 0) return nullptr;
+  const RemaskKernelTable* table = checked_table();
+  for (unsigned i = 0; table != nullptr && i < table->count; i++) {
+    if (std::strcmp(table->kernels[i].name, kernel) == 0) return &table->kernels[i];
+  }
+  return nullptr;
+}
+#endif
+
 // What a driver refuses before anything runs. Null: nothing.
-const char* refusal(const RemaskLaunch& launch) {
+const char* refusal(const RemaskLaunch& launch, const RemaskDim3& cluster) {
   const RemaskDim3 &grid = launch.grid, &block = launch.block;
   if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.x > 0x7fffffffu || grid.y > 65535 ||
       grid.z > 65535) {
@@ -134,24 +183,31 @@ const char* refusal(const RemaskLaunch& launch) {
   if (launch.shared_bytes > kMostSharedBytes) {
     return "a block has at most 232448 bytes of dynamic shared memory";
   }
+  if (cluster.x == 0 || cluster.y == 0 || cluster.z == 0 ||
+      std::uint64_t(cluster.x) * cluster.y * cluster.z > kMostClusterBlocks) {
+    return "a cluster has 1 to 8 blocks";
+  }
+  if (grid.x % cluster.x != 0 || grid.y % cluster.y != 0 || grid.z % cluster.z != 0) {
+    return "the grid is not a multiple of the kernel's __cluster_dims__";
+  }
   return nullptr;
 }
 
-}  // namespace
-
-int run_kernel(const char* kernel, void (*body)(const void* args), const RemaskLaunch* request,
-               const void* args, char* reason, std::size_t reason_bytes) {
-  if (const char* rule = refusal(*request)) {
-    std::snprintf(reason, reason_bytes,
-                  "kernel %s: grid (%u,%u,%u), block (%u,%u,%u), %u bytes of shared memory: %s",
-                  kernel, request->grid.x, request->grid.y, request->grid.z, request->block.x,
-                  request->block.y, request->block.z, request->shared_bytes, rule);
-    return kInvalidValue;
+int run_grid(const char* kernel, void (*body)(const void* args), const RemaskDim3& cluster,
+             const RemaskLaunch* request, const void* args, std::size_t argument_bytes,
+             char* reason, std::size_t reason_bytes) {
+  const Adversary adversary = adversary_of_environment();
+#ifndef REMASK_EMULATOR_CHECKED
+  if (const RemaskKernel* checked = checked_kernel(kernel, *request, adversary)) {
+    return checked->run(request, args, reason, reason_bytes);
   }
-  Grid grid(Launch{kernel, body, args, request});
-  const unsigned block_threads = request->block.x * request->block.y * request->block.z;
+#endif
+  Grid grid(Launch{kernel, body, args, argument_bytes, request, cluster, adversary});
+  const unsigned cluster_threads =
+      request->block.x * request->block.y * request->block.z * cluster.x * cluster.y * cluster.z;
   std::uint64_t workers = std::uint64_t(std::max(request->threads, 1));
-  workers = std::min({workers, grid.blocks(), std::uint64_t(kMostFibers / block_threads)});
+  workers = std::min({workers, grid.clusters(), std::uint64_t(kMostFibers / cluster_threads)});
+  pool();  // made before the threads that use it
   // Threads live as long as the launch: a grid is milliseconds of work here, a thread's start 20
   // us.
   std::vector<std::thread> helpers;
@@ -169,6 +225,33 @@ int run_kernel(const char* kernel, void (*body)(const void* args), const RemaskL
   for (std::thread& helper : helpers) helper.join();
   if (grid.code() != kSuccess) std::snprintf(reason, reason_bytes, "%s", grid.reason().c_str());
   return grid.code();
+}
+
+}  // namespace
+
+int run_kernel(const char* kernel, void (*body)(const void* args), const RemaskDim3& cluster,
+               const RemaskLaunch* request, const void* args, std::size_t argument_bytes,
+               char* reason, std::size_t reason_bytes) {
+  if (const char* rule = refusal(*request, cluster)) {
+    std::snprintf(reason, reason_bytes,
+                  "kernel %s: grid (%u,%u,%u), block (%u,%u,%u), %u bytes of shared memory: %s",
+                  kernel, request->grid.x, request->grid.y, request->grid.z, request->block.x,
+                  request->block.y, request->block.z, request->shared_bytes, rule);
+    return kInvalidValue;
+  }
+  const char* count = std::getenv("REMASK_EMULATOR_BANKS");
+  if (request->banks != nullptr || count == nullptr || std::strcmp(count, "1") != 0) {
+    return run_grid(kernel, body, cluster, request, args, argument_bytes, reason, reason_bytes);
+  }
+  RemaskBanks banks{};
+  RemaskLaunch counted = *request;
+  counted.banks = &banks;
+  const int code =
+      run_grid(kernel, body, cluster, &counted, args, argument_bytes, reason, reason_bytes);
+  std::fprintf(stderr, "banks: %s: %llu accesses to shared memory, %llu conflicts%s%s\n", kernel,
+               banks.accesses, banks.conflicts, banks.conflicts > 0 ? ", most at " : "",
+               banks.worst);
+  return code;
 }
 
 }  // namespace remask::emulator

@@ -1,12 +1,13 @@
 // Warp collectives: who waits for whom, and what each lane gets.
 #include "remask_emulator/warp.h"
 
-#include "block.h"
+#include "cluster.h"
 
 namespace remask::emulator {
 
 unsigned long long Block::collective(Thread* self, unsigned operation, unsigned mask,
-                                     unsigned long long value, unsigned source, const Site& site) {
+                                     unsigned long long value, unsigned source, const Site& site,
+                                     WarpModel model) {
   const unsigned warp_index = self->rank / 32;
   const unsigned lane = self->rank % 32;
   const std::uint32_t bit = 1u << lane;
@@ -24,7 +25,10 @@ unsigned long long Block::collective(Thread* self, unsigned operation, unsigned 
     fail(self, kLaunchFailed, site, "its mask 0x%08x names lane %d, which has exited", mask,
          __builtin_ctz(exited));
   }
-  self->offer = Offer{operation, mask, source, value, 0};
+  self->offer = Offer{operation, mask, source, value, 0, model};
+  const bool orders = Operation(operation) == Operation::kSyncWarp;
+  const char* tag = &warp.tags[warp.phase % 2];
+  if (orders) race::release(tag);
 
   // Nearly always all lanes that wait have the same mask; only otherwise are they looked at.
   if (warp.meeting == 0) {
@@ -49,7 +53,8 @@ unsigned long long Block::collective(Thread* self, unsigned operation, unsigned 
     }
   }
   if (here == mask) complete(warp_index, mask);
-  switch_away(self);
+  cluster_.switch_away(self);
+  if (orders) race::acquire(tag);
   return self->offer.result;
 }
 
@@ -58,6 +63,10 @@ void Block::complete(unsigned warp_index, std::uint32_t mask) {
   auto at = [&](unsigned lane) { return slots_.thread(warp_index * 32 + lane); };
   const Thread* first = at(unsigned(__builtin_ctz(mask)));
   const auto operation = Operation(first->offer.operation);
+  if (operation == Operation::kInstruction) {
+    perform(warp_index);
+    return;
+  }
 
   unsigned long long common = first->offer.value;  // of operations that give all lanes the same
   if (operation == Operation::kBallot) common = 0;
@@ -100,6 +109,7 @@ void Block::complete(unsigned warp_index, std::uint32_t mask) {
       case Operation::kXor:
         if (thread != first) common ^= value;
         break;
+      case Operation::kInstruction:
       case Operation::kSyncWarp:
       case Operation::kShuffle:
       case Operation::kMatchAny:
@@ -124,7 +134,28 @@ void Block::complete(unsigned warp_index, std::uint32_t mask) {
     }
   }
   warp.meeting &= ~mask;
+  warp.phase++;
   make_ready(warp_index, mask);
+}
+
+void Block::perform(unsigned warp_index) {
+  Warp& warp = warps_[warp_index];
+  const Thread* first = slots_.thread(warp_index * 32);
+  void* lanes[32];
+  for (unsigned lane = 0; lane < 32; lane++) {
+    const Thread* thread = slots_.thread(warp_index * 32 + lane);
+    if (thread->offer.operation != unsigned(Operation::kInstruction) ||
+        thread->offer.model != first->offer.model || thread->site.line != first->site.line) {
+      fail(thread, kLaunchFailed, thread->site,
+           "meets lane 0 at %s, %s:%d: all lanes of a warp must execute the same .aligned "
+           "instruction together",
+           first->site.what, first->site.file, first->site.line);
+    }
+    lanes[lane] = reinterpret_cast<void*>(thread->offer.value);
+  }
+  first->offer.model(lanes, this_thread(), first->site);
+  warp.meeting = 0;
+  make_ready(warp_index, ~0u);
 }
 
 // --- what the headers call --------------------------------------------------------------------
@@ -133,6 +164,12 @@ unsigned long long collective(Operation operation, unsigned mask, unsigned long 
                               unsigned source, const Site& site) {
   Thread* self = this_thread();
   return self->block->collective(self, unsigned(operation), mask, value, source, site);
+}
+
+void warp_instruction(WarpModel model, void* operands, const Site& site) {
+  Thread* self = this_thread();
+  self->block->collective(self, unsigned(Operation::kInstruction), ~0u,
+                          reinterpret_cast<unsigned long long>(operands), 0, site, model);
 }
 
 int barrier(bool predicate, const Site& site) {

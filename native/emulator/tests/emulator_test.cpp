@@ -188,7 +188,8 @@ void indices_and_parameters() {
   EXPECT(right == 1, "parameters arrived changed");
   const RemaskKernel& kernel = Launcher("parameters").kernel();
   EXPECT(kernel.parameter_count == 4 && kernel.buffer_bytes == 34, kernel.buffer_bytes);
-  EXPECT(kernel.parameters[0].is_pointer && kernel.parameters[2].offset == 16, "layout");
+  EXPECT(kernel.parameters[0].kind == kRemaskPointer && kernel.parameters[2].offset == 16,
+         "layout");
   EXPECT(Launcher("at_most_64").kernel().max_block_threads == 64, "launch bounds");
 }
 

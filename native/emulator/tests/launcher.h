@@ -17,8 +17,9 @@ struct Result {
 
 class Launcher {
  public:
-  explicit Launcher(const char* name) {
-    const RemaskKernelTable* table = remask_emulator_kernels();
+  explicit Launcher(const char* name) : Launcher(remask_emulator_kernels(), name) {}
+
+  Launcher(const RemaskKernelTable* table, const char* name) {
     for (unsigned i = 0; table != nullptr && i < table->count; i++) {
       if (std::strcmp(table->kernels[i].name, name) == 0) kernel_ = &table->kernels[i];
     }
@@ -48,6 +49,14 @@ class Launcher {
     launch_.seed = seed;
     return *this;
   }
+  Launcher& memory(RemaskFindMemory find) {
+    launch_.find_memory = find;
+    return *this;
+  }
+  Launcher& banks(RemaskBanks* banks) {
+    launch_.banks = banks;
+    return *this;
+  }
   const RemaskKernel& kernel() const { return *kernel_; }
 
   template <class... Arguments>
@@ -70,5 +79,5 @@ class Launcher {
   }
 
   const RemaskKernel* kernel_ = nullptr;
-  RemaskLaunch launch_{{1, 1, 1}, {1, 1, 1}, 0, 2, 1};
+  RemaskLaunch launch_{{1, 1, 1}, {1, 1, 1}, 0, 2, 1, nullptr, nullptr};
 };

@@ -1,5 +1,7 @@
-// The host kernels and the emulated ones are the same set: names, parameters, in any order.
+// The host kernels and the emulated ones are the same set: names, parameters, in any order. Those
+// of one architecture, which end in its name, run on a card and in the emulator only.
 #include <cstring>
+#include <string>
 
 #include "check.h"
 #include "kernel_table.h"
@@ -13,15 +15,25 @@ const RemaskKernel* find(const RemaskKernelTable& table, const char* name) {
   return nullptr;
 }
 
+bool is_of_one_architecture(const std::string& name) {
+  for (const std::string suffix : {"_sm80", "_sm90a"}) {
+    if (name.size() > suffix.size() &&
+        name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
 void expect_same_parameters(const RemaskKernel& host, const RemaskKernel& emulated) {
   EXPECT(host.parameter_count == emulated.parameter_count, host.name);
   EXPECT(host.buffer_bytes == emulated.buffer_bytes, host.name);
   for (unsigned i = 0; i < host.parameter_count && i < emulated.parameter_count; i++) {
     const RemaskParameter &a = host.parameters[i], &b = emulated.parameters[i];
-    EXPECT(a.offset == b.offset && a.size == b.size && a.is_pointer == b.is_pointer,
+    EXPECT(a.offset == b.offset && a.size == b.size && a.kind == b.kind,
            host.name << ", parameter " << i << ": host kernel " << a.offset << "+" << a.size
-                     << (a.is_pointer ? " pointer" : "") << ", emulated " << b.offset << "+"
-                     << b.size << (b.is_pointer ? " pointer" : ""));
+                     << " of kind " << a.kind << ", emulated " << b.offset << "+" << b.size
+                     << " of kind " << b.kind);
   }
 }
 
@@ -41,6 +53,7 @@ int main() {
     if (other != nullptr) expect_same_parameters(host->kernels[i], *other);
   }
   for (unsigned i = 0; i < emulated->count; i++) {
+    if (is_of_one_architecture(emulated->kernels[i].name)) continue;
     EXPECT(find(*host, emulated->kernels[i].name) != nullptr,
            emulated->kernels[i].name << " has no host kernel");
   }

@@ -11,12 +11,14 @@
 #define __forceinline__ inline __attribute__((always_inline))
 #define __align__(bytes) __attribute__((aligned(bytes)))
 #define __launch_bounds__(...)
+#define __cluster_dims__(...)
 #define __grid_constant__
 
 // __shared__ arrays are thread-local variables to the compiler, whose address the library's own
 // __tls_get_addr (shared_memory.cpp) finds in the memory of the running fiber's block. It works for
-// static arrays and for `extern __shared__ T name[]`, whose names CMake collects.
-#define __shared__ thread_local
+// static arrays and for `extern __shared__ T name[]`, whose names CMake collects. The attribute
+// makes the compiler ask for each variable by itself: they do not lie where the linker put them.
+#define __shared__ __attribute__((tls_model("global-dynamic"))) thread_local
 
 #define threadIdx (::remask::emulator::this_thread()->index)
 #define blockIdx (::remask::emulator::this_thread()->block_index)

@@ -4,11 +4,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "vector_types.h"
 
 namespace remask::emulator {
 
+class AccessCheck;
 class Block;
 
 // Where a thread waits, for the reports: name of the collective and its line in the .cu.
@@ -18,6 +20,12 @@ struct Site {
   int line;
 };
 
+struct Thread;
+
+// An instruction of a whole warp, performed for all lanes by the last one to reach it: lanes[i] is
+// what lane i passed to warp_instruction(). It may read and write all lanes' operands.
+using WarpModel = void (*)(void* const (&lanes)[32], Thread* last, const Site& site);
+
 // What a thread brings to a collective, and what the last one to arrive leaves for it.
 struct Offer {
   unsigned operation;  // Operation of warp.h
@@ -25,6 +33,14 @@ struct Offer {
   unsigned source;  // shuffles: the lane whose value is wanted
   unsigned long long value;
   unsigned long long result;
+  WarpModel model;
+};
+
+// What a thread waits for besides its site, for the deadlock report: describe(object, value).
+struct Wait {
+  std::string (*describe)(const void* object, unsigned long long value);
+  const void* object;
+  unsigned long long value;
 };
 
 struct Thread {
@@ -34,11 +50,19 @@ struct Thread {
   dim3 grid_dimensions;   // gridDim
   char* shared;           // begin of the block's shared memory
   Block* block;
-  void* stack_pointer;  // while it does not run
-  unsigned rank;        // linear index in the block
+  AccessCheck* accesses;  // null: none are checked
+  void* stack_pointer;    // while it does not run
+  unsigned rank;          // linear index in the block
   unsigned atomics_until_yield;
   Site site;  // valid while it waits
+  Wait wait;  // in a WaitList only; describe is null otherwise
   Offer offer;
+  Thread* next_waiting;  // of its WaitList
+  unsigned cluster_phase;
+  bool cluster_arrived;  // and not yet waited
+  unsigned polls;        // load_acquire() of this block so far
+  void* race_fiber;      // race.h: of the thread
+  void* race_engine;     // ... of its asynchronous copies
 };
 
 // Stacks lie in slots of this size, aligned to it, so that a fiber finds its Thread from its stack
@@ -76,5 +100,8 @@ inline Thread* this_thread() {
 
 // Lets other threads of the block run; the caller stays runnable.
 void yield();
+
+// All 32 lanes of the caller's warp meet here, at the same line; see WarpModel.
+void warp_instruction(WarpModel model, void* operands, const Site& site);
 
 }  // namespace remask::emulator

@@ -24,6 +24,7 @@ enum class Operation : unsigned {
   kAnd,
   kOr,
   kXor,
+  kInstruction,  // warp_instruction()
 };
 
 // Waits for the lanes of mask and returns this lane's result.

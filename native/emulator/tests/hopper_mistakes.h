@@ -1,0 +1,50 @@
+// What the kernels of hopper.cu can be asked to do wrongly.
+#pragma once
+
+enum Mistake : int {
+  kNone,
+  // gemm
+  kNoInitFence,
+  kExpectsTooFew,
+  kExpectsTooMany,
+  kMisalignedBox,
+  kNoFullWait,
+  kNoWgmmaFence,
+  kAccumulatorsAfterFence,
+  kFragmentAfterFence,
+  kWrongStride,
+  kOutsideDescriptor,
+  kDescriptorsDiffer,
+  kWarpLeaves,
+  kAccumulatorsInFlight,
+  kNoWgmmaWait,
+  kEarlyRelease,
+  kArrivesTwice,
+  kNoProxyFence,
+  kUncommitted,
+  kSourceReused,
+  kNotAMap,
+  // multicast
+  kMaskTooWide,
+  kReleasesOwnOnly,
+  kClusterExits,
+  // registers
+  kWarpKeepsRegisters,
+  kNobodyReleases,
+  kReleasesTooMany,
+  kWantsTooMany,
+  kWarpgroupDiffers,
+  // barrier_mistakes
+  kMisalignedBarrier,
+  kCountsNothing,
+  kNoInit,
+  kInitTwice,
+  kOverwrittenBarrier,
+  kWaitsForEver,
+  kParityIsPhase,
+  kNobodyWaited,
+  kOddBytes,
+  kExitsInFlight,
+  kLoadsOverlap,
+  kArrivalTooMany,
+};
