@@ -137,6 +137,7 @@
   X(cuStreamQuery) \
   X(cuStreamSynchronize) \
   X(cuStreamWaitEvent) \
+  X(cuTensorMapEncodeTiled) \
   X(cuThreadExchangeStreamCaptureMode)
 
 // Functions that only Java names, where a driver has them.
@@ -154,13 +155,19 @@
   X(CUstreamCaptureMode) \
   X(CUstreamCaptureStatus) \
   X(CUgraphNodeType) \
-  X(CUgraphExecUpdateResult)
+  X(CUgraphExecUpdateResult) \
+  X(CUtensorMapDataType) \
+  X(CUtensorMapInterleave) \
+  X(CUtensorMapSwizzle) \
+  X(CUtensorMapL2promotion) \
+  X(CUtensorMapFloatOOBfill)
 
 // Structs, X(struct), and their fields, X(struct, field).
 #define REMASK_DRIVER_STRUCTS(X) \
   X(CUuuid) \
   X(CUlaunchConfig) \
   X(CUlaunchAttribute) \
+  X(CUtensorMap) \
   X(CUgraphExecUpdateResultInfo) \
   X(CUDA_GRAPH_INSTANTIATE_PARAMS)
 #define REMASK_DRIVER_FIELDS(X) \
@@ -176,6 +183,7 @@
   X(CUlaunchConfig, attrs) \
   X(CUlaunchConfig, numAttrs) \
   X(CUlaunchAttribute, id) \
+  X(CUtensorMap, opaque) \
   X(CUgraphExecUpdateResultInfo, result) \
   X(CUgraphExecUpdateResultInfo, errorNode) \
   X(CUgraphExecUpdateResultInfo, errorFromNode) \
@@ -210,6 +218,38 @@
   X(CU_LAUNCH_PARAM_END) \
   X(CU_LAUNCH_PARAM_BUFFER_POINTER) \
   X(CU_LAUNCH_PARAM_BUFFER_SIZE) \
+  X(CU_TENSOR_MAP_DATA_TYPE_UINT8) \
+  X(CU_TENSOR_MAP_DATA_TYPE_UINT16) \
+  X(CU_TENSOR_MAP_DATA_TYPE_UINT32) \
+  X(CU_TENSOR_MAP_DATA_TYPE_INT32) \
+  X(CU_TENSOR_MAP_DATA_TYPE_UINT64) \
+  X(CU_TENSOR_MAP_DATA_TYPE_INT64) \
+  X(CU_TENSOR_MAP_DATA_TYPE_FLOAT16) \
+  X(CU_TENSOR_MAP_DATA_TYPE_FLOAT32) \
+  X(CU_TENSOR_MAP_DATA_TYPE_FLOAT64) \
+  X(CU_TENSOR_MAP_DATA_TYPE_BFLOAT16) \
+  X(CU_TENSOR_MAP_DATA_TYPE_FLOAT32_FTZ) \
+  X(CU_TENSOR_MAP_DATA_TYPE_TFLOAT32) \
+  X(CU_TENSOR_MAP_DATA_TYPE_TFLOAT32_FTZ) \
+  X(CU_TENSOR_MAP_DATA_TYPE_16U4_ALIGN8B) \
+  X(CU_TENSOR_MAP_DATA_TYPE_16U4_ALIGN16B) \
+  X(CU_TENSOR_MAP_DATA_TYPE_16U6_ALIGN16B) \
+  X(CU_TENSOR_MAP_INTERLEAVE_NONE) \
+  X(CU_TENSOR_MAP_INTERLEAVE_16B) \
+  X(CU_TENSOR_MAP_INTERLEAVE_32B) \
+  X(CU_TENSOR_MAP_SWIZZLE_NONE) \
+  X(CU_TENSOR_MAP_SWIZZLE_32B) \
+  X(CU_TENSOR_MAP_SWIZZLE_64B) \
+  X(CU_TENSOR_MAP_SWIZZLE_128B) \
+  X(CU_TENSOR_MAP_SWIZZLE_128B_ATOM_32B) \
+  X(CU_TENSOR_MAP_SWIZZLE_128B_ATOM_32B_FLIP_8B) \
+  X(CU_TENSOR_MAP_SWIZZLE_128B_ATOM_64B) \
+  X(CU_TENSOR_MAP_L2_PROMOTION_NONE) \
+  X(CU_TENSOR_MAP_L2_PROMOTION_L2_64B) \
+  X(CU_TENSOR_MAP_L2_PROMOTION_L2_128B) \
+  X(CU_TENSOR_MAP_L2_PROMOTION_L2_256B) \
+  X(CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) \
+  X(CU_TENSOR_MAP_FLOAT_OOB_FILL_NAN_REQUEST_ZERO_FMA) \
   X(CUDA_R_32F) \
   X(CUDA_R_16BF)
 
@@ -364,9 +404,10 @@
   X(SequenceState, cursor) \
   X(SequenceState, flags) \
   X(SequenceState, guidance) \
-  X(SequenceState, reserved0) \
+  X(SequenceState, temperature) \
   X(SequenceState, seed) \
-  X(SequenceState, reserved1) \
+  X(SequenceState, rule) \
+  X(SequenceState, reserved) \
   X(PlanEntry, block_begin) \
   X(PlanEntry, quota) \
   X(PlanEntry, step) \
@@ -375,6 +416,10 @@
   X(SelectPartial, rest) \
   X(SelectPartial, best) \
   X(SelectPartial, token) \
+  X(SelectPartial, clean) \
+  X(SelectPartial, spread) \
+  X(SelectPartial, first) \
+  X(SelectPartial, second) \
   X(SpecialTokens, vocabulary) \
   X(SpecialTokens, mask) \
   X(SpecialTokens, eos) \
@@ -382,5 +427,8 @@
 #define REMASK_OWN_CONSTANTS(X) \
   X(kSuppressEos) \
   X(kDeferEos) \
-  X(kRandomRemasking)
+  X(kLowConfidence) \
+  X(kRandomOrder) \
+  X(kEntropy) \
+  X(kMargin)
 // clang-format on

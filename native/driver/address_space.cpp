@@ -186,6 +186,12 @@ std::shared_ptr<Allocation> AddressSpace::find(uint64_t address) const {
   return candidate->contains(address) ? candidate : nullptr;
 }
 
+std::shared_ptr<Allocation> AddressSpace::find_host(const void* address) const {
+  const uint64_t host = reinterpret_cast<uint64_t>(address);
+  const uint64_t backing = device_begin_ + backing_offset_;
+  return find(host - backing < range_bytes_ ? host - backing_offset_ : host);
+}
+
 bool AddressSpace::is_ours(uint64_t address) const {
   return address - device_begin_ < 3 * range_bytes_;
 }

@@ -87,6 +87,8 @@ class AddressSpace {
 
   // The live allocation that holds the address, or null.
   std::shared_ptr<Allocation> find(uint64_t address) const;
+  // The same for an address that the device's own code follows.
+  std::shared_ptr<Allocation> find_host(const void* address) const;
   // Whether the address is in a range of ours, so that host code must not follow it unless find()
   // knows it as pinned.
   bool is_ours(uint64_t address) const;

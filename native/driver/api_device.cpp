@@ -21,7 +21,7 @@ CUresult null_argument() { return refuse(CUDA_ERROR_INVALID_VALUE, "an output po
 
 // The attributes (numbers of CUdevice_attribute) that say something about this device; others are
 // 0.
-int attribute_value(int attribute) {
+int attribute_value(const Device& device, int attribute) {
   switch (attribute) {
     case 1:
       return kMaxBlockThreads;
@@ -63,6 +63,10 @@ int attribute_value(int attribute) {
       return 1;  // ASYNC_ENGINE_COUNT
     case 41:
       return 1;  // UNIFIED_ADDRESSING
+    case 75:
+      return device.capability / 10;
+    case 76:
+      return device.capability % 10;
     case 78:
       return 0;  // STREAM_PRIORITIES_SUPPORTED
     case 81:
@@ -76,7 +80,7 @@ int attribute_value(int attribute) {
     case 134:
       return -1;  // HOST_NUMA_ID
     default:
-      return 0;  // among them 75 and 76: compute capability 0.0, portable kernels
+      return 0;
   }
 }
 constexpr int kLastAttribute = 147;  // of CUDA 13.0
@@ -143,7 +147,7 @@ CUresult cuDeviceGetAttribute(int* value, int attribute, CUdevice device) {
     }
     Device* found = nullptr;
     const CUresult checked = check_device(device, &found);
-    if (checked == CUDA_SUCCESS) *value = attribute_value(attribute);
+    if (checked == CUDA_SUCCESS) *value = attribute_value(*found, attribute);
     return checked;
   });
 }
@@ -187,7 +191,10 @@ CUresult cuDeviceComputeCapability(int* major, int* minor, CUdevice device) {
     if (!major || !minor) return null_argument();
     Device* found = nullptr;
     const CUresult checked = check_device(device, &found);
-    if (checked == CUDA_SUCCESS) *major = *minor = 0;
+    if (checked == CUDA_SUCCESS) {
+      *major = found->capability / 10;
+      *minor = found->capability % 10;
+    }
     return checked;
   });
 }

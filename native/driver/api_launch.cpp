@@ -7,6 +7,7 @@
 #include "module.h"
 #include "objects.h"
 #include "settings.h"
+#include "tensor_map.h"
 
 using namespace remask;
 
@@ -96,27 +97,71 @@ CUresult pack_arguments(const Request& request, const RemaskKernel& kernel,
   return CUDA_SUCCESS;
 }
 
+// The live allocation that an argument points to, if a kernel of the device may use it.
+CUresult find_argument(const Device& device, const RemaskKernel& kernel, unsigned argument,
+                       uint64_t address, std::shared_ptr<Allocation>* found) {
+  *found = AddressSpace::instance().find(address);
+  if (!*found) {
+    return refuse(CUDA_ERROR_ILLEGAL_ADDRESS, "%s: argument %u, 0x%llx, lies in no live allocation",
+                  kernel.name, argument, static_cast<unsigned long long>(address));
+  }
+  if ((*found)->kind == Allocation::Kind::kDevice && (*found)->device != device.ordinal) {
+    return refuse(CUDA_ERROR_ILLEGAL_ADDRESS, "%s: argument %u is memory of device %d", kernel.name,
+                  argument, (*found)->device);
+  }
+  return CUDA_SUCCESS;
+}
+
+// A map of zeros stays as it is: the kernel must not use it, as it must not follow a null pointer.
+CUresult translate_tensor_map(const Device& device, const RemaskKernel& kernel, unsigned argument,
+                              char* at, MemoryUse* memory) {
+  RemaskTensorMap map;
+  std::memcpy(&map, at, sizeof map);
+  static const char kZeros[sizeof map] = {};
+  if (std::memcmp(at, kZeros, sizeof map) == 0) return CUDA_SUCCESS;
+  if (map.magic != kRemaskTensorMapMagic) {
+    return refuse(CUDA_ERROR_INVALID_VALUE,
+                  "%s: argument %u is no tensor map that cuTensorMapEncodeTiled made", kernel.name,
+                  argument);
+  }
+  std::shared_ptr<Allocation> allocation;
+  const CUresult checked = find_argument(device, kernel, argument, map.address, &allocation);
+  if (checked != CUDA_SUCCESS) return checked;
+  const unsigned long long extent = tensor_map_extent(map);
+  const uint64_t room = allocation->bytes - (map.address - allocation->address);
+  if (settings().strict && extent > room) {
+    return refuse(
+        CUDA_ERROR_ILLEGAL_ADDRESS,
+        "%s: argument %u, a tensor map of %llu bytes at offset %llu, reaches past the end "
+        "of an allocation of %zu bytes",
+        kernel.name, argument, extent,
+        static_cast<unsigned long long>(map.address - allocation->address), allocation->bytes);
+  }
+  map.address = reinterpret_cast<unsigned long long>(allocation->host_pointer(map.address));
+  std::memcpy(at, &map, sizeof map);
+  memory->push_back(std::move(allocation));
+  return CUDA_SUCCESS;
+}
+
 // Replaces device addresses by where their memory really is. Null stays null.
 CUresult translate(const Device& device, const RemaskKernel& kernel, std::vector<char>* arguments,
                    MemoryUse* memory) {
   for (unsigned i = 0; i < kernel.parameter_count; ++i) {
     const RemaskParameter& parameter = kernel.parameters[i];
-    if (!parameter.is_pointer) continue;
+    char* const at = arguments->data() + parameter.offset;
+    if (parameter.kind == kRemaskTensorMap) {
+      const CUresult checked = translate_tensor_map(device, kernel, i, at, memory);
+      if (checked != CUDA_SUCCESS) return checked;
+    }
+    if (parameter.kind != kRemaskPointer) continue;
     uint64_t address = 0;
-    std::memcpy(&address, arguments->data() + parameter.offset, sizeof address);
+    std::memcpy(&address, at, sizeof address);
     if (address == 0) continue;
-    auto allocation = AddressSpace::instance().find(address);
-    if (!allocation) {
-      return refuse(CUDA_ERROR_ILLEGAL_ADDRESS,
-                    "%s: argument %u, 0x%llx, lies in no live allocation", kernel.name, i,
-                    static_cast<unsigned long long>(address));
-    }
-    if (allocation->kind == Allocation::Kind::kDevice && allocation->device != device.ordinal) {
-      return refuse(CUDA_ERROR_ILLEGAL_ADDRESS, "%s: argument %u is memory of device %d",
-                    kernel.name, i, allocation->device);
-    }
+    std::shared_ptr<Allocation> allocation;
+    const CUresult checked = find_argument(device, kernel, i, address, &allocation);
+    if (checked != CUDA_SUCCESS) return checked;
     const char* host = allocation->host_pointer(address);
-    std::memcpy(arguments->data() + parameter.offset, &host, sizeof host);
+    std::memcpy(at, &host, sizeof host);
     memory->push_back(std::move(allocation));
   }
   return CUDA_SUCCESS;
@@ -145,8 +190,9 @@ CUresult launch(Context& context, const Request& request) {
                   std::make_shared<CallOperation>(CU_GRAPH_NODE_TYPE_KERNEL, reason,
                                                   [checked](std::string*) { return checked; }));
   }
-  const RemaskLaunch description{request.grid, request.block, request.shared_bytes,
-                                 settings().threads, 0};
+  const RemaskLaunch description{
+      request.grid,      request.block, request.shared_bytes, settings().threads, 0,
+      &find_live_memory, nullptr};
   return submit(*stream, std::make_shared<KernelOperation>(
                              kernel, description, std::move(arguments), std::move(memory)));
 }

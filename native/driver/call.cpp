@@ -1,5 +1,7 @@
 #include "call.h"
 
+#include <dlfcn.h>
+
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -66,6 +68,21 @@ int error_by_name(const std::string& call, const std::string& error) {
   return 0;
 }
 
+// Whether this library exports `call`, in any version: a fault at a misspelt name would never
+// strike.
+bool is_exported(const std::string& call) {
+  Dl_info info;
+  if (!dladdr(reinterpret_cast<void*>(&is_exported), &info) || !info.dli_fname) return true;
+  void* library = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+  if (!library) return true;  // linked into a program: nothing to look in
+  bool found = false;
+  for (const char* version : {"", "_v2", "_v3"}) {
+    found |= dlsym(library, (call + version).c_str()) != nullptr;
+  }
+  dlclose(library);
+  return found;
+}
+
 bool parse_fault(const std::string& item, Fault* fault) {
   const size_t first = item.find(':');
   const size_t second = first == std::string::npos ? first : item.find(':', first + 1);
@@ -76,7 +93,7 @@ bool parse_fault(const std::string& item, Fault* fault) {
   fault->remaining = std::strtoull(number.c_str(), &end, 10);
   if (number.empty() || *end != 0 || fault->remaining == 0) return false;
   fault->error = error_by_name(fault->call, item.substr(second + 1));
-  return !fault->call.empty() && fault->error != 0;
+  return !fault->call.empty() && fault->error != 0 && is_exported(fault->call);
 }
 
 }  // namespace

@@ -11,6 +11,9 @@
 namespace remask {
 namespace {
 
+// The emulator models every instruction that kernels use, up to those of sm_90a.
+constexpr int kEmulatedCapability = 90;
+
 struct Devices {
   std::once_flag once;
   std::atomic<bool> initialised{false};
@@ -22,12 +25,13 @@ Devices& the_devices() {
   return instance;
 }
 
-void add_device(const char* name, const RemaskKernelTable* kernels, bool has_blas) {
+void add_device(const char* name, const RemaskKernelTable* kernels, bool has_blas, int capability) {
   auto device = std::make_unique<Device>();
   device->ordinal = static_cast<int>(the_devices().list.size());
   device->name = name;
   device->kernels = kernels;
   device->has_blas = has_blas;
+  device->capability = capability;
   device->memory_limit = settings().device_memory;
   the_devices().list.push_back(std::move(device));
 }
@@ -71,9 +75,9 @@ const RemaskKernel* Device::find_kernel(const std::string& kernel) const {
 void initialise_devices() {
   Devices& all = the_devices();
   std::call_once(all.once, [&all] {
-    add_device("Remask software device", remask_host_kernels(), true);
+    add_device("Remask software device", remask_host_kernels(), true, 0);
     if (const RemaskKernelTable* table = load_emulator()) {
-      add_device("Remask emulator", table, false);
+      add_device("Remask emulator", table, false, kEmulatedCapability);
     }
     all.initialised = true;
   });

@@ -30,6 +30,10 @@
 
 namespace remask {
 
+namespace ptx {
+struct TensorMap;  // kernels/include/ptx_sm90a.h
+}
+
 // CUDA_ERROR_LAUNCH_FAILED: what a kernel that threw reports.
 constexpr int kLaunchFailed = 719;
 
@@ -47,12 +51,12 @@ struct Signature {
     std::array<RemaskParameter, kCount + 1> result{};
     constexpr size_t sizes[] = {sizeof(Parameters)..., 0};
     constexpr size_t alignments[] = {alignof(Parameters)..., 1};
-    constexpr bool pointers[] = {std::is_pointer_v<Parameters>..., false};
+    constexpr RemaskParameterKind kinds[] = {kind<Parameters>()..., kRemaskValue};
     size_t offset = 0;
     for (unsigned i = 0; i < kCount; ++i) {
       offset = (offset + alignments[i] - 1) / alignments[i] * alignments[i];
-      result[i] = RemaskParameter{static_cast<unsigned>(offset), static_cast<unsigned>(sizes[i]),
-                                  pointers[i]};
+      result[i] =
+          RemaskParameter{static_cast<unsigned>(offset), static_cast<unsigned>(sizes[i]), kinds[i]};
       offset += sizes[i];
     }
     return result;
@@ -75,6 +79,12 @@ struct Signature {
   }
 
  private:
+  template <typename T>
+  static constexpr RemaskParameterKind kind() {
+    if (std::is_same_v<std::remove_cv_t<T>, ptx::TensorMap>) return kRemaskTensorMap;
+    return std::is_pointer_v<T> ? kRemaskPointer : kRemaskValue;
+  }
+
   template <typename T>
   static T load(const char* from) {
     T value;

@@ -12,19 +12,44 @@ struct RemaskDim3 {
   unsigned x, y, z;
 };
 
+// Live memory that kernels may touch: [begin, end), host-addressable.
+struct RemaskMemoryRange {
+  const char *begin, *end;
+};
+
+// Answers 1 and the range that holds the address, or 0 if nothing alive does. Any thread.
+typedef int (*RemaskFindMemory)(const void* address, RemaskMemoryRange* range);
+
+// What a launch's accesses to shared memory cost beyond one pass of 128 bytes each.
+struct RemaskBanks {
+  unsigned long long accesses;         // of up to 128 bytes
+  unsigned long long conflicts;        // further passes because of banks that several wanted
+  unsigned long long worst_conflicts;  // of them, in one cluster at the worst place
+  char worst[160];                     // which is file:line
+};
+
 struct RemaskLaunch {
   RemaskDim3 grid, block;
-  unsigned shared_bytes;    // dynamic shared memory asked for by the launch
-  int threads;              // compute threads to use
-  unsigned long long seed;  // emulator: seed of the scheduling order
+  unsigned shared_bytes;         // dynamic shared memory asked for by the launch
+  int threads;                   // compute threads to use
+  unsigned long long seed;       // emulator: seed of the scheduling order
+  RemaskFindMemory find_memory;  // emulator: checks accesses by it; null: it does not
+  RemaskBanks* banks;            // emulator: adds its counts; null: does not count
+};
+
+// What the device translates before the call: a device pointer, the address in a tensor map.
+enum RemaskParameterKind : unsigned {
+  kRemaskValue,
+  kRemaskPointer,
+  kRemaskTensorMap,  // a RemaskTensorMap by value
 };
 
 struct RemaskParameter {
   unsigned offset, size;  // in the packed argument buffer, as cuFuncGetParamInfo reports them
-  bool is_pointer;        // a device pointer that the device translates before the call
+  RemaskParameterKind kind;
 };
 
-// args: packed parameter buffer, pointers already translated to host-addressable ones. Returns a
+// args: packed parameter buffer, addresses already translated to host-addressable ones. Returns a
 // CUresult (0 done); on failure writes a reason, NUL-terminated, into `reason`.
 typedef int (*RemaskKernelBody)(const RemaskLaunch* launch, const void* args, char* reason,
                                 size_t reason_bytes);
@@ -44,7 +69,7 @@ struct RemaskKernelTable {
   const RemaskKernel* kernels;
 };
 
-#define REMASK_KERNEL_TABLE_VERSION 1u
+#define REMASK_KERNEL_TABLE_VERSION 2u
 
 // Linked into the device library by native/host.
 const RemaskKernelTable* remask_host_kernels();

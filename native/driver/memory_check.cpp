@@ -43,4 +43,12 @@ CUresult check_any_range(CUdeviceptr address, size_t bytes, const char* what, Ho
   return CUDA_SUCCESS;
 }
 
+int find_live_memory(const void* address, RemaskMemoryRange* range) {
+  const auto allocation = AddressSpace::instance().find_host(address);
+  if (!allocation) return 0;
+  range->begin = allocation->host;
+  range->end = allocation->host + allocation->bytes;
+  return 1;
+}
+
 }  // namespace remask

@@ -6,6 +6,7 @@
 
 #include "address_space.h"
 #include "cuda_types.h"
+#include "kernel_table.h"
 
 namespace remask {
 
@@ -21,6 +22,9 @@ struct HostRange {
 CUresult check_device_range(CUdeviceptr address, size_t bytes, const char* what, HostRange* range);
 // ... or be pageable memory, which cannot be checked further than not being ours.
 CUresult check_any_range(CUdeviceptr address, size_t bytes, const char* what, HostRange* range);
+
+// What kernels may touch, for the emulator: a RemaskFindMemory.
+int find_live_memory(const void* address, RemaskMemoryRange* range);
 
 }  // namespace remask
 

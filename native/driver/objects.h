@@ -33,6 +33,7 @@ struct Device {
   std::string name;
   const RemaskKernelTable* kernels = nullptr;
   bool has_blas = false;
+  int capability = 0;  // ten times the compute capability; 0: no card's kernels but portable ones
   uint64_t memory_limit = 0;
   std::atomic<uint64_t> memory_in_use{0};
 

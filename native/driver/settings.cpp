@@ -35,8 +35,20 @@ int available_cores() {
   return cores;
 }
 
-uint64_t physical_memory() {
-  return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+// The machine's memory, further bounded by the container's limit: allocations past that would not
+// fail, the process would be killed.
+uint64_t available_memory() {
+  uint64_t bytes = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  for (const char* limit :
+       {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+    if (FILE* file = std::fopen(limit, "re")) {
+      unsigned long long bound = 0;  // "max" reads as none
+      if (std::fscanf(file, "%llu", &bound) == 1 && bound > 0)
+        bytes = std::min<uint64_t>(bytes, bound);
+      std::fclose(file);
+    }
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -75,7 +87,7 @@ Settings& settings() {
     made->threads = threads ? parse_threads(threads) : available_cores();
     const char* memory = std::getenv("REMASK_DEVICE_MEMORY");
     made->device_memory = memory ? parse_bytes(memory) : 0;
-    if (made->device_memory == 0) made->device_memory = physical_memory();
+    if (made->device_memory == 0) made->device_memory = available_memory();
     const char* log = std::getenv("REMASK_LOG");
     made->log = log ? log : "";
     const char* strict = std::getenv("REMASK_STRICT");

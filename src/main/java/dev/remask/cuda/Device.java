@@ -88,7 +88,8 @@ public final class Device {
     return spec.kind() != DeviceSpec.Kind.CUDA;
   }
 
-  /// Ten times the compute capability: 90 for 9.0; 0 for software devices.
+  /// Ten times the compute capability: 90 for 9.0, also of the emulator, which models the
+  /// instructions of such a card; 0 for the software device with host kernels.
   public int computeCapability() {
     return properties.computeCapability();
   }

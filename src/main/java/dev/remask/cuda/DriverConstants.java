@@ -43,5 +43,16 @@ final class DriverConstants {
   static final int CU_LAUNCH_PARAM_BUFFER_POINTER_AS_INT = 1;
   static final int CU_LAUNCH_PARAM_BUFFER_SIZE_AS_INT = 2;
 
+  static final int CU_TENSOR_MAP_DATA_TYPE_INT32 = 3;
+  static final int CU_TENSOR_MAP_DATA_TYPE_FLOAT32 = 7;
+  static final int CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 = 9;
+  static final int CU_TENSOR_MAP_INTERLEAVE_NONE = 0;
+  static final int CU_TENSOR_MAP_SWIZZLE_NONE = 0;
+  static final int CU_TENSOR_MAP_SWIZZLE_32B = 1;
+  static final int CU_TENSOR_MAP_SWIZZLE_64B = 2;
+  static final int CU_TENSOR_MAP_SWIZZLE_128B = 3;
+  static final int CU_TENSOR_MAP_L2_PROMOTION_L2_256B = 3;
+  static final int CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE = 0;
+
   private DriverConstants() {}
 }

@@ -24,7 +24,9 @@ public final class Kernel {
     /// A C `long long`.
     I64(8, 8),
     /// The struct `SpecialTokens` by value: four `int`.
-    SPECIAL_TOKENS(16, 4);
+    SPECIAL_TOKENS(16, 4),
+    /// `remask::ptx::TensorMap` by value, aligned to 64 bytes in C++.
+    TENSOR_MAP((int) Structs.CUtensorMap.byteSize(), 64);
 
     private final int bytes;
     private final int alignment;
@@ -47,6 +49,9 @@ public final class Kernel {
   private final Parameter[] layout;
   private final int[] offsets;
   private final MemorySegment arguments;
+
+  /// What encoding a tensor map reads; null without such a parameter.
+  private final MemorySegment tensorMapScratch;
 
   /// The `extra` array of cuLaunchKernel: where the argument buffer is and how long.
   private final long extra;
@@ -71,7 +76,12 @@ public final class Kernel {
       bytes = offsets[i] + layout[i].bytes;
     }
     verifyLayout();
-    this.arguments = arena.allocate(Math.max(bytes, 1), 16);
+    // So aligned, every tensor map inside is as the driver wants it.
+    this.arguments = arena.allocate(Math.max(bytes, 1), Structs.CUtensorMap.byteAlignment());
+    this.tensorMapScratch =
+        Arrays.asList(layout).contains(Parameter.TENSOR_MAP)
+            ? arena.allocate(TensorMap.SCRATCH_BYTES, 8)
+            : null;
     this.extra = writeExtra(arena, bytes);
     this.unset = layout.length == 64 ? -1L : (1L << layout.length) - 1;
   }
@@ -123,6 +133,25 @@ public final class Kernel {
     return this;
   }
 
+  /// Sets a [Parameter#TENSOR_MAP] to what `map` describes now; later changes of it do not show.
+  /// Null sets zeros: the kernel must not use the map then.
+  ///
+  /// @throws IllegalArgumentException if the tensor does not fit its buffer
+  /// @throws IllegalStateException if the map has no buffer or the buffer's memory is closed
+  /// @throws CudaException if the driver refuses the map
+  public Kernel setTensorMap(int index, TensorMap map) {
+    checkType(index, Parameter.TENSOR_MAP);
+    long offset = offsets[index];
+    if (map == null) {
+      arguments.asSlice(offset, Parameter.TENSOR_MAP.bytes).fill((byte) 0);
+    } else {
+      module.checkSameContext(map.buffer().memory());
+      map.encode(arguments.address() + offset, tensorMapScratch, name);
+    }
+    unset &= ~(1L << index);
+    return this;
+  }
+
   /// Enqueues the kernel on `stream` with `gridX`·`gridY`·`gridZ` blocks of `blockX` threads and
   /// `sharedBytes` of dynamic shared memory each, and returns; parameters may be set anew at once.
   ///
@@ -165,12 +194,16 @@ public final class Kernel {
   }
 
   private void check(int index, Parameter type) {
+    checkType(index, type);
+    unset &= ~(1L << index);
+  }
+
+  private void checkType(int index, Parameter type) {
     module.checkUse();
     if (layout[index] != type) {
       throw new IllegalArgumentException(
           name + ": parameter " + index + " is " + layout[index] + ", not " + type);
     }
-    unset &= ~(1L << index);
   }
 
   private void allowShared(int sharedBytes) {

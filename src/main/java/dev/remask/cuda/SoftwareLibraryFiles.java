@@ -32,6 +32,8 @@ final class SoftwareLibraryFiles {
 
   /// Folder and file of each: only what libremask-device.so needs at run time (the rest of those
   /// jars is JNI glue), and the libcuda.so.1 that other clients of the driver API may load.
+  /// libremask-emulator-checked.so is not among them: it proves kernels in the build tree, and the
+  /// emulator gives the same results without it.
   private static final List<Resource> RESOURCES =
       List.of(
           new Resource(OWN, NativeLibraries.SOFTWARE_LIBRARY),

@@ -20,6 +20,12 @@ final class Structs {
               JAVA_LONG.withName("errorFromNode"))
           .withName("CUgraphExecUpdateResultInfo");
 
+  /// Opaque; its alignment is that of CUDA 13, drivers ask for 64.
+  static final StructLayout CUtensorMap =
+      MemoryLayout.structLayout(MemoryLayout.sequenceLayout(16, JAVA_LONG).withName("opaque"))
+          .withByteAlignment(128)
+          .withName("CUtensorMap");
+
   static final StructLayout cublasLtMatmulHeuristicResult_t =
       MemoryLayout.structLayout(
               MemoryLayout.sequenceLayout(64, JAVA_BYTE).withName("algo"),

@@ -20,6 +20,7 @@ class AbiTest {
           StreamApi.class,
           GraphApi.class,
           ModuleApi.class,
+          TensorMapApi.class,
           LogApi.class,
           BlasLtApi.class,
           SoftwareApi.class);

@@ -86,6 +86,8 @@ class FaultTest {
     assertThrows(IllegalArgumentException.class, () -> SoftwareDevice.setFault("cuMemAlloc"));
     assertThrows(
         IllegalArgumentException.class, () -> SoftwareDevice.setFault("cuMemAlloc:1:NO_SUCH"));
+    assertThrows(
+        IllegalArgumentException.class, () -> SoftwareDevice.setFault("cuMemAlocc:1:UNKNOWN"));
   }
 
   /// The thread of the last scenario's context.
