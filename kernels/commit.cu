@@ -4,38 +4,93 @@
 // in keys f32[R] (< 0: not selectable), candidates i32[R], sequences, plan
 // advance: in/out sequences, out row_index i32[Rall]
 // Ties: lower position first. Fewer selectable rows than the quota commit them all.
-// 1 one CTA per sequence  2 a row's rank is the number of rows that go before it, counted over
-// smem tiles of keys: quadratic, but 1024 rows are 1 M comparisons, below any forward pass, any
-// number of rows will do, and ties need no second pass  3 rank < quota commits
-// compiled: 256 threads, up to 40 regs, 1 KB smem; floor: bound by the launch; not measured
+// 1 one CTA per sequence, any number of rows  2 a row's 64-bit key is (bits of its key, row), so no
+// two are equal and integers order them  3 the quota-th smallest by radix selection: a digit of 8
+// bits a pass, counted in smem, until the rows with a smaller or equal prefix are the quota; keys
+// that differ early end early, 2 passes as a rule, 8 at most, each linear in the rows
+// 4 rows up to it commit
+// compiled: 256 threads, up to 40 regs, 1.1 KB smem; floor: bound by the launch; not measured
 #include "include/diffusion_state.h"
+#include "include/warp.h"
 
 namespace remask {
 namespace {
 
 constexpr int kThreads = 256;
+constexpr int kWarps = kThreads / kWarpThreads;
+constexpr int kDigitBits = 8;
+constexpr int kDigits = 1 << kDigitBits;
+constexpr int kOrderBits = 64;
 
 __device__ __forceinline__ bool is_done(const SequenceState& sequence) {
   return sequence.cursor == sequence.plan_end;
 }
 
-// Rows that go before row `index` of key `key` within [0, count). All threads call it.
-__device__ __forceinline__ int rank_of(float key, int index, const float* __restrict__ keys,
-                                       int count) {
-  __shared__ float tile[kThreads];
-  int rank = 0;
-  for (int begin = 0; begin < count; begin += kThreads) {
-    const int other = begin + threadIdx.x;
-    __syncthreads();  // the last tile has been read
-    // A row that cannot be chosen goes before nobody: NaN compares false with everything.
-    tile[threadIdx.x] = other < count && keys[other] >= 0.0f ? keys[other] : NAN;
-    __syncthreads();
-    const int here = min(count - begin, kThreads);
-    for (int i = 0; i < here; ++i) {
-      rank += tile[i] < key || (tile[i] == key && begin + i < index);
-    }
+// Orders rows as (key, row) does; a row that cannot be chosen (key < 0 or NaN) comes after all.
+__device__ __forceinline__ unsigned long long order_of(float key, int row) {
+  if (!(key >= 0.0f)) return ~0ull;
+  // The bits of floats >= 0 order like the floats; -0 + 0 is 0.
+  return static_cast<unsigned long long>(__float_as_uint(key + 0.0f)) << 32 |
+         static_cast<unsigned>(row);
+}
+
+// What is known of the rows to commit: those whose order, without its lowest `shift` bits, is at
+// most `prefix`.
+struct Cut {
+  unsigned long long prefix;
+  int shift;
+
+  __device__ __forceinline__ bool takes(unsigned long long order) const {
+    return order != ~0ull && order >> shift <= prefix;
   }
-  return rank;
+};
+
+// The cut that takes the `quota` > 0 first rows, or all that can be chosen. All threads call it.
+__device__ __forceinline__ Cut find_cut(const float* __restrict__ keys, int rows, int quota) {
+  __shared__ int counts[kDigits];
+  __shared__ int warp_counts[kWarps];
+  __shared__ int next[3];  // the digit, how many of its rows are wanted, how many it has
+  static_assert(kDigits == kThreads, "a thread sums up a digit");
+  const int warp = threadIdx.x / kWarpThreads;
+  const int lane = threadIdx.x % kWarpThreads;
+  Cut cut = {0, kOrderBits};
+  while (cut.shift > 0) {
+    counts[threadIdx.x] = 0;
+    if (threadIdx.x == 0) next[0] = kDigits;
+    __syncthreads();
+    const int shift = cut.shift - kDigitBits;
+    for (int row = threadIdx.x; row < rows; row += kThreads) {
+      const unsigned long long order = order_of(keys[row], row);
+      const unsigned long long prefix = order >> shift;
+      if (order != ~0ull && prefix >> kDigitBits == cut.prefix) {
+        atomicAdd(&counts[prefix % kDigits], 1);
+      }
+    }
+    __syncthreads();
+    const int count = counts[threadIdx.x];
+    int up_to = count;  // rows of this digit and of lower ones
+#pragma unroll
+    for (int apart = 1; apart < kWarpThreads; apart *= 2) {
+      const int lower = __shfl_up_sync(kWholeWarp, up_to, apart);
+      if (lane >= apart) up_to += lower;
+    }
+    if (lane == kWarpThreads - 1) warp_counts[warp] = up_to;
+    __syncthreads();
+    for (int before = 0; before < warp; ++before) up_to += warp_counts[before];
+    if (up_to - count < quota && quota <= up_to) {
+      next[0] = threadIdx.x;
+      next[1] = quota - (up_to - count);
+      next[2] = count;
+    }
+    __syncthreads();
+    if (next[0] == kDigits) return {~0ull, 0};  // the first pass: fewer rows than the quota
+    cut = {cut.prefix << kDigitBits | static_cast<unsigned>(next[0]), shift};
+    quota = next[1];
+    const bool exact = quota == next[2];
+    __syncthreads();  // everyone has read `next`
+    if (exact) break;
+  }
+  return cut;
 }
 
 }  // namespace
@@ -49,13 +104,13 @@ extern "C" __global__ void __launch_bounds__(remask::kThreads)
   const SequenceState& sequence = sequences[blockIdx.x];
   if (is_done(sequence)) return;
   const PlanEntry& entry = plan[sequence.cursor];
+  if (entry.quota <= 0) return;
   keys += sequence.row_begin;
   candidates += sequence.row_begin;
-  for (int begin = 0; begin < sequence.row_count; begin += kThreads) {
-    const int index = begin + threadIdx.x;
-    const float key = index < sequence.row_count ? keys[index] : -1.0f;
-    const int rank = rank_of(key, index, keys, sequence.row_count);
-    if (!(key >= 0.0f) || rank >= entry.quota) continue;
+  const Cut cut = find_cut(keys, sequence.row_count, entry.quota);
+  for (int index = threadIdx.x; index < sequence.row_count; index += kThreads) {
+    const float key = keys[index];
+    if (!cut.takes(order_of(key, index))) continue;
     const int position = entry.block_begin + index;
     const int at = sequence.canvas_begin + position;
     canvas[at] = candidates[index];

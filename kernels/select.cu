@@ -1,56 +1,39 @@
 // select_slices, select_merge: for every masked position of the current block, the token it would
-// take and how likely that is to be wrong (LLaDA's generate.py at temperature 0).
+// take and how sure that is (LLaDA's generate.py; the keys of the rules are in diffusion_state.h).
 // in logits f32[Rall,E], sequences, plan, row_sequence i32[R], canvas i32[T]
 // mid partials SelectPartial[R,slices]; out candidates i32[R] (-1: not selectable), keys f32[R]
-//   candidate = argmax of l over ids < vocabulary but the mask id, lowest id on ties
-//   key = odds of being wrong = (sum of exp(l) over the softmax columns)/exp(l_candidate) - 1
-// The odds, not the probability, because f32 cannot tell 1 - 1e-8 from 1: `rest` leaves one maximal
-// column out of the sum instead of subtracting it. l = -inf and NaN count as absent.
-// 1 a CTA has one slice of one row  2 16-byte loads, a thread keeps {max, rest, best, token} online
-// with one rescale per 4 logits  3 merged by shuffle, then smem over the warps, in a fixed order
-// 4 select_merge: a thread has a row and folds its slices from first to last
-// compiled: 256 threads, up to 40 regs, 128 B smem; reads each logit once, bitwise repeatable
-// floor R=64 E=126464: 32.4 MB / 4.8 TB/s = 6.7 us (H200); not measured
+//   candidate = argmax of l + T * Gumbel noise over ids < vocabulary but the mask; ties: lowest id
+//   key, of the clean l: by default the odds of being wrong, (sum of exp(l) over the columns) /
+//   exp(l_candidate) - 1, not the probability, because f32 cannot tell 1 - 1e-8 from 1: `rest`
+//   leaves one maximal column out of the sum. l = -inf and NaN count as absent.
+// 1 a CTA has one slice of one row, at most 8192 columns: a thread loads its 32 logits, 16 bytes a
+// time and all in flight at once, and keeps them in registers
+// 2 maxima by shuffle, then smem over the warps: exact in any order
+// 3 sums against the slice's maximum, no rescaling, in a fixed order; entropy and margin come from
+// the same registers
+// 4 T > 0: the few vectors with a logit that noise could still make the largest are read again
+// (L1), the only ones for which noise is drawn
+// 5 select_merge: a warp has a row, a lane a slice, folded in a fixed order
+// compiled: up to 80 regs, 352 B smem (slices), 40 regs (merge); bitwise repeatable
+// floor R=32 E=126464: 16.2 MB / 4.8 TB/s = 3.4 us (H200), R=4096: 432 us; not measured
+#include <float.h>
+
 #include "include/diffusion_state.h"
+#include "include/gumbel.h"
 #include "include/lanes.h"
-#include "include/philox.h"
+#include "include/select_partial.h"
 #include "include/warp.h"
 
 namespace remask {
 namespace {
 
 constexpr int kThreads = 256;
+constexpr int kResidentBlocks = 3;  // 3 * 256 threads * 128 bytes in flight cover the latency
 constexpr int kWarps = kThreads / kWarpThreads;
 constexpr int kLanes = kVectorLanes<float>;
-constexpr int kNone = -1;
-
-__device__ __forceinline__ SelectPartial empty_partial() {
-  return {-INFINITY, -1.0f, -INFINITY, kNone};
-}
-
-// exp(lower - upper) for lower <= upper, where both may be infinite.
-__device__ __forceinline__ float exp_gap(float lower, float upper) {
-  return lower == upper ? 1.0f : expf(lower - upper);
-}
-
-// The slots are merged as (former, latter); an empty one has rest + 1 = 0 terms and adds nothing.
-__device__ __forceinline__ SelectPartial merge(const SelectPartial& a, const SelectPartial& b) {
-  SelectPartial merged;
-  merged.max = fmaxf(a.max, b.max);
-  merged.rest = a.max >= b.max ? a.rest + (b.rest + 1.0f) * exp_gap(b.max, a.max)
-                               : b.rest + (a.rest + 1.0f) * exp_gap(a.max, b.max);
-  const bool take_b = b.best > a.best || (b.best == a.best && b.token < a.token);
-  merged.best = take_b ? b.best : a.best;
-  merged.token = take_b ? b.token : a.token;
-  return merged;
-}
-
-__device__ __forceinline__ SelectPartial shuffle_down(const SelectPartial& partial, int apart) {
-  return {__shfl_down_sync(kWholeWarp, partial.max, apart),
-          __shfl_down_sync(kWholeWarp, partial.rest, apart),
-          __shfl_down_sync(kWholeWarp, partial.best, apart),
-          __shfl_down_sync(kWholeWarp, partial.token, apart)};
-}
+constexpr int kVectors = 8;               // of a thread
+constexpr int kHeld = kVectors * kLanes;  // its logits
+constexpr int kCopyVectors = 4;           // of the copy in registers at once
 
 // A row of the current block and what its sequence says about it.
 struct Row {
@@ -76,135 +59,344 @@ __device__ __forceinline__ Row find_row(int row, const SequenceState* sequences,
 }
 
 // Which columns may be chosen and which count in the softmax.
-struct Rules {
+struct Columns {
   SpecialTokens tokens;
   bool suppress_eos;
   bool defer_eos;
 
+  __device__ __forceinline__ bool choosable(int id) const {
+    return id < tokens.vocabulary && id != tokens.mask;
+  }
+  __device__ __forceinline__ bool suppressed(int id) const {
+    return suppress_eos && id == tokens.eos;
+  }
   __device__ __forceinline__ bool deferred(int id) const {
     return defer_eos && (id == tokens.eos || id == tokens.eot);
   }
-
-  // Folds N neighbouring logits, the first of id `id`, into `partial`.
-  template <int N>
-  __device__ __forceinline__ void fold(SelectPartial& partial, float (&logits)[N], int id) const {
-    float max = -INFINITY;
-#pragma unroll
-    for (int n = 0; n < N; ++n) {
-      float& logit = logits[n];
-      if (isnan(logit) || (suppress_eos && id + n == tokens.eos)) logit = -INFINITY;
-      if (logit > partial.best && id + n < tokens.vocabulary && id + n != tokens.mask) {
-        partial.best = logit;
-        partial.token = id + n;
-      }
-      if (deferred(id + n)) logit = -INFINITY;
-      max = fmaxf(max, logit);
-    }
-    bool leave_one_out = max > partial.max;
-    if (leave_one_out) {
-      partial.rest = (partial.rest + 1.0f) * expf(partial.max - max);
-      partial.max = max;
-    }
-#pragma unroll
-    for (int n = 0; n < N; ++n) {
-      if (logits[n] == partial.max && leave_one_out) {
-        leave_one_out = false;
-      } else if (logits[n] != -INFINITY) {
-        partial.rest += exp_gap(logits[n], partial.max);
-      }
-    }
+  // Whether every column of [begin, end) may be chosen and counts.
+  __device__ __forceinline__ bool plain(int begin, int end) const {
+    const auto within = [=](int id) { return id >= begin && id < end; };
+    return end <= tokens.vocabulary && !within(tokens.mask) &&
+           !((suppress_eos || defer_eos) && within(tokens.eos)) &&
+           !(defer_eos && within(tokens.eot));
   }
 };
 
-// One thread's share of the columns [begin, end) of a row: every kThreads-th run of N.
-// unconditional is null without guidance.
-template <int N>
-__device__ __forceinline__ SelectPartial scan_slice(const float* __restrict__ logits,
-                                                    const float* __restrict__ unconditional,
-                                                    float guidance, const Rules& rules, int begin,
-                                                    int end) {
-  SelectPartial partial = empty_partial();
-#pragma unroll 2
-  for (int id = begin + threadIdx.x * N; id < end; id += kThreads * N) {
-    float x[N];
-    load<N>(x, logits + id);
-    if (unconditional != nullptr) {
-      float base[N];
-      load<N>(base, unconditional + id);
-#pragma unroll
-      for (int n = 0; n < N; ++n) x[n] = base[n] + guidance * (x[n] - base[n]);
-    }
-    rules.fold<N>(partial, x, id);
+// A slice of a row's logits, those of the unconditional copy mixed in where there is one.
+struct Slice {
+  const float* conditional;
+  const float* unconditional;  // null without guidance
+  float guidance;
+  int begin, end;
+  bool vectors;  // every vector of either row is aligned and whole
+
+  // Id of the logit that a thread holds at `i`: threads take vectors in turn.
+  __device__ __forceinline__ int id(int i) const {
+    const int vector = i / kLanes * static_cast<int>(blockDim.x) + static_cast<int>(threadIdx.x);
+    return begin + vector * kLanes + i % kLanes;
   }
-  return partial;
+
+  // A vector of either row; `absent` beyond the slice.
+  __device__ __forceinline__ void read(float (&out)[kLanes], const float* __restrict__ row,
+                                       int first, float absent) const {
+    if (vectors && first < end) {
+      load<kLanes>(out, row + first);
+      return;
+    }
+#pragma unroll
+    for (int n = 0; n < kLanes; ++n) out[n] = first + n < end ? row[first + n] : absent;
+  }
+
+  // Mixes in the copy's vector.
+  __device__ __forceinline__ void mix(float (&x)[kLanes], const float (&base)[kLanes]) const {
+#pragma unroll
+    for (int n = 0; n < kLanes; ++n) x[n] = fmaf(guidance, x[n] - base[n], base[n]);
+  }
+};
+
+// NaN is absent: the maximum of it and -inf is -inf.
+__device__ __forceinline__ void drop_nan(float (&x)[kLanes]) {
+#pragma unroll
+  for (int n = 0; n < kLanes; ++n) x[n] = fmaxf(x[n], -INFINITY);
 }
 
-// Merges the threads' partials; the result is thread 0's.
-__device__ __forceinline__ SelectPartial block_merge(SelectPartial partial) {
-  __shared__ SelectPartial warp_partials[kWarps];
+// The logits of a thread.
+using Held = float[kVectors][kLanes];
+
+__device__ __forceinline__ void read_all(Held& x, const Slice& slice) {
+  // Without conditions, so that every load is on its way before the first is waited for.
+  const bool whole =
+      slice.vectors && slice.end - slice.begin == static_cast<int>(blockDim.x) * kHeld;
+  if (whole) {
+#pragma unroll
+    for (int v = 0; v < kVectors; ++v) {
+      load<kLanes>(x[v], slice.conditional + slice.id(v * kLanes));
+    }
+  } else {
+#pragma unroll
+    for (int v = 0; v < kVectors; ++v) {
+      slice.read(x[v], slice.conditional, slice.id(v * kLanes), -INFINITY);
+    }
+  }
+  if (slice.unconditional != nullptr) {
+#pragma unroll
+    for (int begin = 0; begin < kVectors; begin += kCopyVectors) {
+      float base[kCopyVectors][kLanes];
+#pragma unroll
+      for (int v = 0; v < kCopyVectors; ++v) {
+        const int first = slice.id((begin + v) * kLanes);
+        if (whole) {
+          load<kLanes>(base[v], slice.unconditional + first);
+        } else {
+          slice.read(base[v], slice.unconditional, first, -INFINITY);
+        }
+      }
+#pragma unroll
+      for (int v = 0; v < kCopyVectors; ++v) slice.mix(x[begin + v], base[v]);
+    }
+  }
+#pragma unroll
+  for (int v = 0; v < kVectors; ++v) drop_nan(x[v]);
+}
+
+// The thread's choice by the clean logits. Takes out of x what does not count in the softmax, and
+// gives the largest that does. kPlain: all of it may be chosen and counts.
+template <bool kPlain>
+__device__ __forceinline__ Choice choose(Held& x, float& max, const Slice& slice,
+                                         const Columns& columns) {
+  float best = -INFINITY;
+  int at = kNone;
+  max = -INFINITY;
+#pragma unroll
+  for (int i = 0; i < kHeld; ++i) {
+    float& logit = x[i / kLanes][i % kLanes];
+    bool choosable = true;
+    if constexpr (!kPlain) {
+      const int id = slice.id(i);
+      if (columns.suppressed(id)) logit = -INFINITY;
+      choosable = columns.choosable(id);
+    }
+    if (choosable && logit > best) {
+      best = logit;
+      at = i;
+    }
+    if constexpr (!kPlain) {
+      if (columns.deferred(slice.id(i))) logit = -INFINITY;
+      max = fmaxf(max, logit);
+    }
+  }
+  if (kPlain) max = best;
+  return {best, at == kNone ? kNone : slice.id(at), best};
+}
+
+// The two largest logits that may be chosen; x is without the deferred.
+__device__ __forceinline__ TopTwo find_top_two(const Held& x, const Slice& slice,
+                                               const Columns& columns) {
+  TopTwo top = {-INFINITY, -INFINITY};
+#pragma unroll
+  for (int i = 0; i < kHeld; ++i) {
+    if (columns.choosable(slice.id(i))) top = merge(top, {x[i / kLanes][i % kLanes], -INFINITY});
+  }
+  return top;
+}
+
+// The draw's place: see gumbel.h.
+struct Noise {
+  float temperature;
+  unsigned long long seed;
+  int step, position;
+
+  __device__ __forceinline__ PhiloxCounter words(int id) const {
+    return philox4x32_10({{static_cast<unsigned>(step), static_cast<unsigned>(position),
+                           static_cast<unsigned>(id) / kPhiloxWords, kSamplingStream}},
+                         static_cast<unsigned>(seed), static_cast<unsigned>(seed >> 32));
+  }
+};
+
+// The thread's choice with noise, where the largest logit that may be chosen is `largest`. Slices
+// begin at multiples of 4, so that a vector's noise is one counter's.
+__device__ __forceinline__ Choice choose_with_noise(const Slice& slice, const Columns& columns,
+                                                    const Noise& noise, float largest) {
+  static_assert(kLanes == kPhiloxWords, "a vector's noise is one counter's");
+  const float hopeless = largest - noise.temperature * kGumbelSpan - fabsf(largest) * kGumbelSlack;
+  Choice choice = {-INFINITY, kNone, -INFINITY};
+#pragma unroll 1
+  for (int v = 0; v < kVectors; ++v) {
+    const int first = slice.id(v * kLanes);
+    if (first >= slice.end) break;
+    float x[kLanes];
+    slice.read(x, slice.conditional, first, -INFINITY);
+    if (slice.unconditional != nullptr) {
+      float base[kLanes];
+      slice.read(base, slice.unconditional, first, -INFINITY);
+      slice.mix(x, base);
+    }
+    drop_nan(x);
+    bool worth_it = false;
+#pragma unroll
+    for (int n = 0; n < kLanes; ++n) {
+      if (!columns.choosable(first + n) || columns.suppressed(first + n)) x[n] = -INFINITY;
+      worth_it = worth_it || !(x[n] < hopeless);
+    }
+    if (!worth_it) continue;
+    const PhiloxCounter words = noise.words(first);
+#pragma unroll
+    for (int n = 0; n < kLanes; ++n) {
+      const float value = fmaf(noise.temperature, gumbel(words.word[n]), x[n]);
+      if (value > choice.value) choice = {value, first + n, x[n]};
+    }
+  }
+  return choice;
+}
+
+// Sums over the softmax columns, against a maximum.
+struct Sums {
+  float below;   // exp(x - max) of the columns below it
+  float spread;  // exp(x - max) * (max - x)
+  int maximal;   // columns equal to it
+};
+
+template <bool kSpread>
+__device__ __forceinline__ Sums sum_up(const Held& held, float max) {
+  constexpr float kNoWeight = 128.0f;  // exp of its negative is 0
+  Sums sums = {};
+#pragma unroll
+  for (int i = 0; i < kHeld; ++i) {
+    const float x = held[i / kLanes][i % kLanes];
+    const float weight = x < max ? expf(x - max) : 0.0f;
+    sums.below += weight;
+    if (kSpread) sums.spread = fmaf(weight, fminf(max - x, kNoWeight), sums.spread);
+    sums.maximal += x == max;
+  }
+  return sums;
+}
+
+// Largest of a and of b over the CTA, in every thread.
+__device__ __forceinline__ float2 block_max(float a, float b) {
+  __shared__ float2 warp_max[kWarps];
+  a = lanes_max<kWarpThreads>(a);
+  b = lanes_max<kWarpThreads>(b);
+  if (threadIdx.x % kWarpThreads == 0) warp_max[threadIdx.x / kWarpThreads] = make_float2(a, b);
+  __syncthreads();
+  for (int warp = 0; warp < static_cast<int>(blockDim.x) / kWarpThreads; ++warp) {
+    a = fmaxf(a, warp_max[warp].x);
+    b = fmaxf(b, warp_max[warp].y);
+  }
+  return make_float2(a, b);
+}
+
+// Lane 0's is the warp's best.
+__device__ __forceinline__ Choice warp_choice(Choice choice) {
 #pragma unroll
   for (int apart = kWarpThreads / 2; apart > 0; apart /= 2) {
-    partial = merge(partial, shuffle_down(partial, apart));
+    choice = better(choice, {__shfl_down_sync(kWholeWarp, choice.value, apart),
+                             __shfl_down_sync(kWholeWarp, choice.token, apart),
+                             __shfl_down_sync(kWholeWarp, choice.clean, apart)});
   }
-  if (threadIdx.x % kWarpThreads == 0) warp_partials[threadIdx.x / kWarpThreads] = partial;
+  return choice;
+}
+
+// The same where the CTA's largest value, a clean logit, is known.
+__device__ __forceinline__ Choice warp_choice(const Choice& choice, float largest) {
+  const unsigned token = choice.value == largest ? static_cast<unsigned>(choice.token) : ~0u;
+  const int lowest = static_cast<int>(__reduce_min_sync(kWholeWarp, token));
+  return {lowest == kNone ? -INFINITY : largest, lowest, largest};
+}
+
+// Warps' choices (in lane 0) and threads' sums, against one maximum; the CTA's are thread 0's.
+__device__ __forceinline__ SelectPartial block_merge(float max, Sums sums, const Choice& choice,
+                                                     TopTwo top, bool spread, bool top_two) {
+  __shared__ SelectPartial warp_partials[kWarps];
+  __shared__ int warp_maximal[kWarps];
+  sums.below = lanes_sum<kWarpThreads>(sums.below);
+  if (spread) sums.spread = lanes_sum<kWarpThreads>(sums.spread);
+  sums.maximal = __reduce_add_sync(kWholeWarp, sums.maximal);
+  if (top_two) {
+#pragma unroll
+    for (int apart = kWarpThreads / 2; apart > 0; apart /= 2) {
+      top = merge(top, {__shfl_down_sync(kWholeWarp, top.first, apart),
+                        __shfl_down_sync(kWholeWarp, top.second, apart)});
+    }
+  }
+  if (threadIdx.x % kWarpThreads == 0) {
+    const int warp = threadIdx.x / kWarpThreads;
+    warp_partials[warp] = {max,          sums.below,  choice.value, choice.token,
+                           choice.clean, sums.spread, top.first,    top.second};
+    warp_maximal[warp] = sums.maximal;
+  }
   __syncthreads();
-  if (threadIdx.x == 0) {
-    for (int warp = 1; warp < kWarps; ++warp) partial = merge(partial, warp_partials[warp]);
+  SelectPartial all = warp_partials[0];
+  if (threadIdx.x != 0) return all;
+  int maximal = warp_maximal[0];
+  for (int warp = 1; warp < static_cast<int>(blockDim.x) / kWarpThreads; ++warp) {
+    const SelectPartial& next = warp_partials[warp];
+    all.rest += next.rest;
+    all.spread += next.spread;
+    maximal += warp_maximal[warp];
+    const Choice chosen =
+        better({all.best, all.token, all.clean}, {next.best, next.token, next.clean});
+    all.best = chosen.value;
+    all.token = chosen.token;
+    all.clean = chosen.clean;
+    const TopTwo two = merge(TopTwo{all.first, all.second}, TopTwo{next.first, next.second});
+    all.first = two.first;
+    all.second = two.second;
   }
-  return partial;
-}
-
-// Odds against the candidate, from the whole row's partial.
-__device__ __forceinline__ float odds_of_being_wrong(const SelectPartial& partial) {
-  if (partial.best == partial.max) return partial.rest;
-  const float share = expf(partial.best - partial.max);
-  return (1.0f + partial.rest - share) / share;
-}
-
-// Odds that a uniform draw of (seed, step, position) implies. In f64, because 24 random bits and
-// the half that keeps u inside (0, 1) need 25.
-__device__ __forceinline__ float random_odds(unsigned long long seed, int step, int position) {
-  constexpr unsigned kRemaskingStream = 1;  // the counter's last word: one per use of the generator
-  const PhiloxCounter draw = philox4x32_10(
-      {{static_cast<unsigned>(step), static_cast<unsigned>(position), 0, kRemaskingStream}},
-      static_cast<unsigned>(seed), static_cast<unsigned>(seed >> 32));
-  const double u = ((draw.word[0] >> 8) + 0.5) * 0x1p-24;
-  return static_cast<float>((1.0 - u) / u);
+  // All the maximal columns but one; an empty slice has none.
+  all.rest = max == -INFINITY ? -1.0f : all.rest + static_cast<float>(maximal - 1);
+  return all;
 }
 
 }  // namespace
 }  // namespace remask
 
-extern "C" __global__ void __launch_bounds__(remask::kThreads)
+extern "C" __global__ void __launch_bounds__(remask::kThreads, remask::kResidentBlocks)
     select_slices(remask::SelectPartial* partials, const float* logits,
                   const remask::SequenceState* sequences, const remask::PlanEntry* plan,
                   const int* row_sequence, const int* canvas, int rows, int columns,
                   int slice_width, remask::SpecialTokens tokens) {
   using namespace remask;
-  const int slice = blockIdx.x;
   const int row = blockIdx.y;
   if (row >= rows) return;
+  const int held = static_cast<int>(blockDim.x) * kHeld;
+  if (slice_width % kLanes != 0 || min(slice_width, columns) > held) __trap();
   const Row at = find_row(row, sequences, plan, row_sequence, canvas, tokens.mask);
   if (!at.selectable) return;
 
   const SequenceState& sequence = *at.sequence;
-  const Rules rules = {tokens, (sequence.flags & kSuppressEos) != 0,
-                       (sequence.flags & kDeferEos) != 0};
-  const float* conditional = logits + static_cast<size_t>(row) * columns;
-  const float* unconditional = nullptr;
+  const Columns rules = {tokens, (sequence.flags & kSuppressEos) != 0,
+                         (sequence.flags & kDeferEos) != 0};
+  Slice slice;
+  slice.conditional = logits + static_cast<size_t>(row) * columns;
+  slice.unconditional = nullptr;
   if (sequence.unconditional_row_begin >= 0) {
-    unconditional =
+    slice.unconditional =
         logits + static_cast<size_t>(sequence.unconditional_row_begin + at.index) * columns;
   }
-  const int begin = slice * slice_width;
-  const int end = min(begin + slice_width, columns);
-  const bool vectors =
-      aligned<kLanes>(logits) && columns % kLanes == 0 && slice_width % kLanes == 0;
-  SelectPartial partial =
-      vectors ? scan_slice<kLanes>(conditional, unconditional, sequence.guidance, rules, begin, end)
-              : scan_slice<1>(conditional, unconditional, sequence.guidance, rules, begin, end);
-  partial = block_merge(partial);
-  if (threadIdx.x == 0) partials[static_cast<size_t>(row) * gridDim.x + slice] = partial;
+  slice.guidance = sequence.guidance;
+  slice.begin = blockIdx.x * slice_width;
+  slice.end = min(slice.begin + slice_width, columns);
+  slice.vectors = aligned<kLanes>(logits) && columns % kLanes == 0;
+
+  Held x;
+  read_all(x, slice);
+  float own_max;
+  Choice choice = rules.plain(slice.begin, slice.end) ? choose<true>(x, own_max, slice, rules)
+                                                      : choose<false>(x, own_max, slice, rules);
+  const float2 largest = block_max(own_max, choice.value);
+  const bool spread = sequence.rule == kEntropy;
+  const Sums sums = spread ? sum_up<true>(x, largest.x) : sum_up<false>(x, largest.x);
+  const bool top_two = sequence.rule == kMargin;
+  TopTwo top = {-INFINITY, -INFINITY};
+  if (top_two) top = find_top_two(x, slice, rules);
+  if (sequence.temperature > 0.0f) {
+    const Noise noise = {sequence.temperature, sequence.seed, at.step, at.position};
+    choice = warp_choice(choose_with_noise(slice, rules, noise, largest.y));
+  } else {
+    choice = warp_choice(choice, largest.y);
+  }
+  const SelectPartial partial = block_merge(largest.x, sums, choice, top, spread, top_two);
+  if (threadIdx.x == 0) partials[static_cast<size_t>(row) * gridDim.x + blockIdx.x] = partial;
 }
 
 extern "C" __global__ void __launch_bounds__(remask::kThreads)
@@ -213,28 +405,41 @@ extern "C" __global__ void __launch_bounds__(remask::kThreads)
                  const int* row_sequence, const int* canvas, int rows, int slices,
                  remask::SpecialTokens tokens) {
   using namespace remask;
-  const int row = blockIdx.x * blockDim.x + threadIdx.x;
+  const int row = (blockIdx.x * blockDim.x + threadIdx.x) / kWarpThreads;
+  const int lane = threadIdx.x % kWarpThreads;
   if (row >= rows) return;
   const Row at = find_row(row, sequences, plan, row_sequence, canvas, tokens.mask);
-  SelectPartial partial = empty_partial();
+  SelectPartial all = empty_partial();
   if (at.selectable) {
-    for (int slice = 0; slice < slices; ++slice) {
-      partial = merge(partial, partials[static_cast<size_t>(row) * slices + slice]);
+    for (int slice = lane; slice < slices; slice += kWarpThreads) {
+      all = merge(all, partials[static_cast<size_t>(row) * slices + slice]);
+    }
+#pragma unroll
+    for (int apart = kWarpThreads / 2; apart > 0; apart /= 2) {
+      all = merge(all, shuffle_down(all, apart));
     }
   }
-  candidates[row] = partial.token;
-  if (partial.token == kNone) {
+  if (lane != 0) return;
+  candidates[row] = all.token;
+  if (all.token == kNone) {
     keys[row] = -1.0f;
     return;
   }
   const SequenceState& sequence = *at.sequence;
-  const Rules rules = {tokens, (sequence.flags & kSuppressEos) != 0,
-                       (sequence.flags & kDeferEos) != 0};
-  if (rules.deferred(partial.token)) {
-    keys[row] = INFINITY;
-  } else if (sequence.flags & kRandomRemasking) {
-    keys[row] = random_odds(sequence.seed, at.step, at.position);
-  } else {
-    keys[row] = odds_of_being_wrong(partial);
+  const Columns rules = {tokens, false, (sequence.flags & kDeferEos) != 0};
+  float key = 0.0f;
+  switch (sequence.rule) {
+    case kRandomOrder:
+      key = random_odds(sequence.seed, at.step, at.position);
+      break;
+    case kEntropy:
+      key = excess_perplexity(all);
+      break;
+    case kMargin:
+      key = odds_against_lead(all);
+      break;
+    default:
+      key = odds_against_candidate(all);
   }
+  keys[row] = rules.deferred(all.token) ? INFINITY : fminf(key, FLT_MAX);
 }

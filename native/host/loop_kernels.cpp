@@ -13,22 +13,43 @@ namespace remask::host {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr SelectPartial kEmpty = {-kInfinity, -1.0f, -kInfinity, -1};
-
-// exp(lower - upper) for lower <= upper, where both may be infinite.
-float exp_gap(float lower, float upper) { return lower == upper ? 1.0f : std::exp(lower - upper); }
+constexpr SelectPartial kEmpty = {-kInfinity, -1.0f, -kInfinity, -1,
+                                  -kInfinity, 0.0f,  -kInfinity, -kInfinity};
 
 // In slice order. An empty partial stands for rest + 1 = 0 columns and adds nothing.
 SelectPartial merge(const SelectPartial& a, const SelectPartial& b) {
   SelectPartial merged = a.best >= b.best ? a : b;  // on ties the earlier slice has the lower id
-  if (a.max >= b.max) {
-    merged.max = a.max;
-    merged.rest = a.rest + (b.rest + 1.0f) * exp_gap(b.max, a.max);
-  } else {
-    merged.max = b.max;
-    merged.rest = b.rest + (a.rest + 1.0f) * exp_gap(a.max, b.max);
-  }
+  const SelectPartial& upper = a.max >= b.max ? a : b;
+  const SelectPartial& lower = a.max >= b.max ? b : a;
+  const float gap = upper.max == lower.max ? 0.0f : upper.max - lower.max;  // both may be infinite
+  const float scale = std::exp(-gap);
+  merged.max = upper.max;
+  merged.rest = upper.rest + (lower.rest + 1.0f) * scale;
+  merged.spread = upper.spread;
+  if (scale > 0) merged.spread += (lower.spread + (lower.rest + 1.0f) * gap) * scale;
+  merged.first = std::max(a.first, b.first);
+  merged.second = std::max({std::min(a.first, b.first), a.second, b.second});
   return merged;
+}
+
+// The keys of the rules, RemaskingRule in diffusion_state.h, as kernels/select.cu computes them.
+
+float odds_against_candidate(const SelectPartial& row) {
+  if (row.clean == row.max) return row.rest;
+  const float share = std::exp(row.clean - row.max);
+  return (1.0f + row.rest - share) / share;
+}
+
+float excess_perplexity(const SelectPartial& row) {
+  return std::expm1(std::log1p(row.rest) + row.spread / (1.0f + row.rest));
+}
+
+float odds_against_lead(const SelectPartial& row) {
+  if (row.first == row.second) return kInfinity;
+  const bool leads_all = row.first == row.max;
+  const float share = leads_all ? 1.0f : std::exp(row.first - row.max);
+  const float others = leads_all ? row.rest : 1.0f + row.rest - share;
+  return (others + std::exp(row.second - row.max)) / (share * -std::expm1(row.second - row.first));
 }
 
 // Odds that a uniform draw of (seed, step, position) implies. In f64, because 24 random bits and
@@ -46,10 +67,21 @@ float key_of(const SelectPartial& partial, const SequenceState& sequence, const 
   const bool deferred = (sequence.flags & kDeferEos) != 0 &&
                         (partial.token == tokens.eos || partial.token == tokens.eot);
   if (deferred) return kInfinity;
-  if (sequence.flags & kRandomRemasking) return random_odds(sequence.seed, entry.step, position);
-  if (partial.best == partial.max) return partial.rest;
-  const float share = std::exp(partial.best - partial.max);
-  return (1.0f + partial.rest - share) / share;
+  float key;
+  switch (sequence.rule) {
+    case kRandomOrder:
+      key = random_odds(sequence.seed, entry.step, position);
+      break;
+    case kEntropy:
+      key = excess_perplexity(partial);
+      break;
+    case kMargin:
+      key = odds_against_lead(partial);
+      break;
+    default:
+      key = odds_against_candidate(partial);
+  }
+  return std::fmin(key, std::numeric_limits<float>::max());
 }
 
 bool is_done(const SequenceState& sequence) { return sequence.cursor == sequence.plan_end; }

@@ -6,10 +6,12 @@
 // columns know nothing of them. Then three passes over a slice that stays in the cache: maxima,
 // first column that holds the candidate's logit, sum of exponentials. The sum leaves out every
 // column that equals the maximum and adds their number less one: exact, and no matter how many tie.
-// -inf and NaN count as absent.
+// -inf and NaN count as absent. Sampling, entropy and margin are passes of their own over the same
+// cached slice, for the sequences that ask for them.
 #ifndef REMASK_HOST_SIMD_SELECT_H_
 #define REMASK_HOST_SIMD_SELECT_H_
 
+#include "simd_sample.h"
 #include "simd_vector.h"
 
 namespace remask::host::REMASK_SIMD {
@@ -62,7 +64,7 @@ struct RowLogits {
   Floats at(int column, int end) const {
     Floats logit = load_some(conditional + column, end - column, kAbsent);
     if constexpr (kGuided) {
-      const Floats base = load_some(unconditional + column, end - column, 0);
+      const Floats base = load_some(unconditional + column, end - column, kAbsent);
       logit = base + guidance * (logit - base);
     }
     return logit == logit ? logit : splat(kAbsent);
@@ -93,11 +95,68 @@ struct RowLogits {
       maximal -= equal;
     }
   }
+
+  // Adds exp(logit - max) * (max - logit).
+  void add_spread(int begin, int end, float max, Floats& sum) const {
+    constexpr float kNoWeight = 128.0f;  // exp of its negative is 0
+    for (int i = begin; i < end; i += kLanes) {
+      const Floats logit = at(i, end);
+      const Floats gap = logit == splat(max) ? splat(0) : max - logit;
+      sum += exponential(-gap) * (gap < kNoWeight ? gap : splat(kNoWeight));
+    }
+  }
+
+  // Keeps the two largest that a lane has seen.
+  void add_top_two(int begin, int end, Floats& first, Floats& second) const {
+    for (int i = begin; i < end; i += kLanes) {
+      const Floats logit = at(i, end);
+      second = maximum(second, logit < first ? logit : first);
+      first = maximum(first, logit);
+    }
+  }
+};
+
+// What a sequence asks for beside its candidates' odds.
+struct SelectRequest {
+  NoisePlace noise;  // temperature 0: the largest logit
+  bool spread, top_two;
 };
 
 template <bool kGuided>
-inline SelectPartial select_slice(const RowLogits<kGuided>& logits, const ColumnRuns& cut) {
-  SelectPartial partial = {kAbsent, -1.0f, kAbsent, -1};
+inline void choose_with_noise(const RowLogits<kGuided>& logits, const ColumnRuns& cut,
+                              const NoisePlace& noise, SelectPartial& partial) {
+  NoisyChooser<RowLogits<kGuided>> chooser(logits, noise, partial.best);
+  for (int i = 0; i < cut.count; ++i) {
+    if (cut.runs[i].candidate) chooser.look_through(cut.runs[i].begin, cut.runs[i].end);
+  }
+  const NoisyChoice choice = chooser.result();
+  partial.best = choice.value;
+  partial.token = choice.token;
+  partial.clean = choice.clean;
+}
+
+template <bool kGuided>
+inline void find_top_two(const RowLogits<kGuided>& logits, const ColumnRuns& cut,
+                         SelectPartial& partial) {
+  Floats first = splat(kAbsent), second = splat(kAbsent);
+  for (int i = 0; i < cut.count; ++i) {
+    const ColumnRun& run = cut.runs[i];
+    if (run.candidate && run.softmax) logits.add_top_two(run.begin, run.end, first, second);
+  }
+  for (int lane = 0; lane < kLanes; ++lane) {
+    const float found[] = {first[lane], second[lane]};
+    for (const float logit : found) {
+      const float lower = logit < partial.first ? logit : partial.first;
+      partial.second = partial.second < lower ? lower : partial.second;
+      partial.first = partial.first < logit ? logit : partial.first;
+    }
+  }
+}
+
+template <bool kGuided>
+inline SelectPartial select_slice(const RowLogits<kGuided>& logits, const ColumnRuns& cut,
+                                  const SelectRequest& request) {
+  SelectPartial partial = {kAbsent, -1.0f, kAbsent, -1, kAbsent, 0.0f, kAbsent, kAbsent};
   for (int i = 0; i < cut.count; ++i) {
     const ColumnRun& run = cut.runs[i];
     const float largest = logits.largest(run.begin, run.end);
@@ -108,9 +167,15 @@ inline SelectPartial select_slice(const RowLogits<kGuided>& logits, const Column
     }
   }
   if (partial.token >= 0) {
-    const ColumnRun& run = cut.runs[partial.token];
-    partial.token = logits.find(partial.best, run.begin, run.end);
+    if (request.noise.temperature > 0) {
+      choose_with_noise(logits, cut, request.noise, partial);
+    } else {
+      const ColumnRun& run = cut.runs[partial.token];
+      partial.token = logits.find(partial.best, run.begin, run.end);
+      partial.clean = partial.best;
+    }
   }
+  if (request.top_two) find_top_two(logits, cut, partial);
   if (partial.max == kAbsent) return partial;
   Floats sum = splat(0);
   Ints maximal = (Ints)splat(0);
@@ -121,6 +186,14 @@ inline SelectPartial select_slice(const RowLogits<kGuided>& logits, const Column
   int ties = -1;  // all the maximal columns but one
   for (int lane = 0; lane < kLanes; ++lane) ties += maximal[lane];
   partial.rest = sum_lanes(sum) + static_cast<float>(ties);
+  if (request.spread) {
+    Floats spread = splat(0);
+    for (int i = 0; i < cut.count; ++i) {
+      const ColumnRun& run = cut.runs[i];
+      if (run.softmax) logits.add_spread(run.begin, run.end, partial.max, spread);
+    }
+    partial.spread = sum_lanes(spread);
+  }
   return partial;
 }
 
@@ -129,7 +202,9 @@ inline void select_slices(const RemaskLaunch& launch, SelectPartial* partials, c
                           const int* row_sequence, const int* canvas, int rows, int columns,
                           int slice_width, SpecialTokens tokens) {
   const int slices = static_cast<int>(launch.grid.x);
-  require(slice_width > 0 && std::int64_t{slices} * slice_width >= columns,
+  require(slice_width > 0 && slice_width % kPhiloxWords == 0,
+          "select_slices: slice_width is no multiple of 4");
+  require(std::int64_t{slices} * slice_width >= columns,
           "select_slices: grid.x slices of slice_width do not cover the columns");
   const std::int64_t work = std::int64_t{rows} * columns * 4;
   parallel_for_uneven(launch.threads, std::int64_t{rows} * slices, work, [=](std::int64_t item) {
@@ -138,17 +213,23 @@ inline void select_slices(const RemaskLaunch& launch, SelectPartial* partials, c
     const SequenceState& sequence = sequences[row_sequence[row]];
     if (sequence.cursor == sequence.plan_end) return;
     const int index = row - sequence.row_begin;
-    const int position = plan[sequence.cursor].block_begin + index;
+    const PlanEntry& entry = plan[sequence.cursor];
+    const int position = entry.block_begin + index;
     if (canvas[sequence.canvas_begin + position] != tokens.mask) return;
     const int end = static_cast<int>(begin + slice_width < columns ? begin + slice_width : columns);
     const ColumnRuns cut = cut_runs(static_cast<int>(begin), end, tokens, sequence.flags);
+    const SelectRequest request = {
+        {sequence.temperature, sequence.seed, static_cast<std::uint32_t>(entry.step),
+         static_cast<std::uint32_t>(position)},
+        sequence.rule == kEntropy,
+        sequence.rule == kMargin};
     const float* conditional = logits + std::int64_t{row} * columns;
     if (sequence.unconditional_row_begin >= 0) {
       const std::int64_t copy = sequence.unconditional_row_begin + index;
       partials[item] = select_slice(
-          RowLogits<true>{conditional, logits + copy * columns, sequence.guidance}, cut);
+          RowLogits<true>{conditional, logits + copy * columns, sequence.guidance}, cut, request);
     } else {
-      partials[item] = select_slice(RowLogits<false>{conditional, nullptr, 0}, cut);
+      partials[item] = select_slice(RowLogits<false>{conditional, nullptr, 0}, cut, request);
     }
   });
 }

@@ -97,6 +97,10 @@ void philox_gives_the_known_answers() {
   EXPECT_THAT(philox4x32_10_word0(0x243f6a88u, 0x85a308d3u, 0x13198a2eu, 0x03707344u,
                                   0x299f31d0a4093822ull) == 0xd16cfe09u,
               "digits of pi");
+  const PhiloxWords words = philox4x32_10(0, 0, 0, 0, 0);
+  EXPECT_THAT(
+      words.word[1] == 0xe169c58du && words.word[2] == 0xbc57ac4cu && words.word[3] == 0x9b00dbd8u,
+      "zeros, the other words");
 }
 
 void table_names_every_kernel_once() {

@@ -71,8 +71,42 @@ struct Expected {
   double key = -1, allowed = 0;
 };
 
+// The id that must be chosen; `actual`, if f32 cannot tell the two apart. `error`: of a logit.
+int candidate_of(const Selection& s, const std::vector<double>& logits, double error,
+                 const SequenceState& sequence, int step, int position, int actual) {
+  const double temperature = sequence.temperature;
+  int best = -1;
+  double most = -HUGE_VAL, most_error = 0, actual_value = -HUGE_VAL, actual_error = 0;
+  for (int j = 0; j < s.tokens.vocabulary; ++j) {
+    if (j == s.tokens.mask || logits[j] == -HUGE_VAL) continue;
+    double value = logits[j], value_error = 0;
+    if (temperature > 0) {
+      const std::uint32_t word =
+          philox4x32_10(step, position, static_cast<std::uint32_t>(j) / 4, 2, sequence.seed)
+              .word[j % 4];
+      const double noise = -std::log(-std::log(std::max((word >> 8) * 0x1p-24, 0x1p-25)));
+      value += temperature * noise;
+      // two logarithms of 2 ulp each, of which the first becomes absolute; the sum's rounding
+      value_error = error + (temperature * (8 + 4 * std::fabs(noise)) + 2 * std::fabs(logits[j])) *
+                                kF32Roundoff;
+    }
+    if (value > most) {
+      best = j;
+      most = value;
+      most_error = value_error;
+    }
+    if (j == actual) {
+      actual_value = value;
+      actual_error = value_error;
+    }
+  }
+  const bool as_good = temperature > 0 && actual_value >= most - most_error - actual_error;
+  return as_good && actual_value > -HUGE_VAL ? actual : best;
+}
+
 // What facts and contract say, in double, logits already guided.
 Expected reference(const Selection& s, int row) {
+  const int actual = s.candidates[row];
   const SequenceState& sequence = s.sequences[s.row_sequence[row]];
   const PlanEntry& entry = s.plan[sequence.cursor];
   const int index = row - sequence.row_begin, position = entry.block_begin + index;
@@ -98,13 +132,7 @@ Expected reference(const Selection& s, int row) {
     if ((sequence.flags & kSuppressEos) && j == s.tokens.eos) logit = -HUGE_VAL;
     logits[j] = logit;
   }
-  double best = -HUGE_VAL, highest = -HUGE_VAL;
-  for (int j = 0; j < s.tokens.vocabulary; ++j) {
-    if (j != s.tokens.mask && logits[j] > best) {
-      best = logits[j];
-      expected.candidate = j;
-    }
-  }
+  expected.candidate = candidate_of(s, logits, error, sequence, entry.step, position, actual);
   if (expected.candidate < 0) return expected;
   const auto deferred = [&](int j) {
     return (sequence.flags & kDeferEos) && (j == s.tokens.eos || j == s.tokens.eot);
@@ -113,15 +141,48 @@ Expected reference(const Selection& s, int row) {
     expected.key = HUGE_VAL;
     return expected;
   }
-  if (sequence.flags & kRandomRemasking) {
+  if (sequence.rule == kRandomOrder) {
     const unsigned word = philox4x32_10_word0(entry.step, position, 0, 1, sequence.seed);
     const double u = ((word >> 8) + 0.5) / 16777216.0;
     expected.key = (1 - u) / u;
     expected.allowed = expected.key * kF32Roundoff;
     return expected;
   }
+  const double best = logits[expected.candidate];
+  double highest = -HUGE_VAL, first = -HUGE_VAL, second = -HUGE_VAL;
   for (int j = 0; j < s.columns; ++j) {
-    if (!deferred(j)) highest = std::max(highest, logits[j]);
+    if (deferred(j)) continue;
+    highest = std::max(highest, logits[j]);
+    if (j < s.tokens.vocabulary && j != s.tokens.mask) {
+      second = std::max(second, std::min(first, logits[j]));
+      first = std::max(first, logits[j]);
+    }
+  }
+  if (sequence.rule == kEntropy || sequence.rule == kMargin) {
+    // Sums in units of the largest column, of which one is left out: see diffusion_state.h.
+    const double leader = sequence.rule == kMargin ? first : highest;
+    double against = 0, mean = 0;
+    bool own = false;
+    for (int j = 0; j < s.columns; ++j) {
+      if (deferred(j) || logits[j] == -HUGE_VAL) continue;
+      const double weight = std::exp(logits[j] - leader);
+      mean += weight * (highest - logits[j]);
+      if (!own && logits[j] == leader) {
+        own = true;
+      } else {
+        against += weight;
+      }
+    }
+    const double lead = -std::expm1(second - first);
+    expected.key = sequence.rule == kMargin
+                       ? (against + std::exp(second - first)) / lead
+                       : std::expm1(std::log1p(against) + mean / (1 + against));
+    const double terms = kExpError * 3 + (s.columns / 4.0 + 4.0 * s.slices) * kF32Roundoff;
+    const double reach = 2 * error + 110 * kF32Roundoff;
+    expected.allowed =
+        expected.key * 4 * (terms + reach) * (sequence.rule == kEntropy ? 1 + mean : 1) +
+        (sequence.rule == kMargin ? expected.key * error / lead : 0) + s.columns * 0x1p-126 * 110;
+    return expected;
   }
   double others = 0, spread = 0;
   for (int j = 0; j < s.columns; ++j) {
@@ -166,11 +227,18 @@ void random_batches_match_reference(const KernelSet& set) {
   for (const Shape& shape : shapes) {
     Selection s(shape.columns, shape.slice_width, shape.tokens);
     const bool large = shape.columns > 10000;
-    for (int flags = 0; flags < 8; ++flags) {
+    for (int flags = 0; flags < 16; ++flags) {
       if (large && flags % 3 != 0) continue;
-      s.add(large ? 2 : 5, flags);
+      s.add(large ? 2 : 5, flags & 3).rule = flags / 4;
+    }
+    for (const float temperature : {1e-6f, 0.3f, 1.0f, 2.5f}) {
+      SequenceState& sampled = s.add(large ? 1 : 4, temperature == 1 ? kDeferEos : 0);
+      sampled.temperature = temperature;
+      sampled.rule = temperature < 1 ? kEntropy : kMargin;
+      sampled.seed = random_engine()();
     }
     SequenceState& guided = s.add(4, kSuppressEos | kDeferEos);
+    guided.temperature = 0.7f;
     guided.guidance = 2.5f;
     guided.unconditional_row_begin = s.rows;
     s.canvas[s.sequences[0].canvas_begin + 4] = 0;  // an unmasked position
@@ -186,6 +254,27 @@ void random_batches_match_reference(const KernelSet& set) {
                               sizeof(SelectPartial) * s.partials.size()) == 0,
                   "partials depend on the number of threads");
     }
+  }
+}
+
+// Maxima are exact: no token depends on the slices' width, with noise or without.
+void tokens_do_not_depend_on_the_slices(const KernelSet& set) {
+  Selection s(3000, 8192, {2990, 17, 5, 6});
+  for (const float temperature : {0.0f, 0.8f}) {
+    SequenceState& sequence = s.add(6, 0);
+    sequence.temperature = temperature;
+    sequence.unconditional_row_begin = temperature > 0 ? 12 : -1;
+    sequence.guidance = 1.7f;
+  }
+  s.logits = random_values<float>(static_cast<std::size_t>(18) * s.columns, 2.0f);
+  s.run(set, 1);
+  for (const int width : {4, 100, 512, 1024}) {
+    Selection sliced = s;
+    sliced.slice_width = width;
+    sliced.slices = (s.columns + width - 1) / width;
+    sliced.run(set, 2);
+    EXPECT_THAT(sliced.candidates == s.candidates,
+                std::string(set.name) + " tokens depend on slices of " + std::to_string(width));
   }
 }
 
@@ -287,6 +376,7 @@ void finished_sequence_is_skipped(const KernelSet& set) {
 int main() {
   for (const KernelSet* set : kernel_sets()) {
     random_batches_match_reference(*set);
+    tokens_do_not_depend_on_the_slices(*set);
     ties_take_the_lowest_id(*set);
     mask_id_is_never_chosen_but_counts(*set);
     suppressed_eos_is_absent(*set);
