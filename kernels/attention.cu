@@ -100,7 +100,7 @@ __device__ __forceinline__ void score(float (&scores)[kRows][kKeys], float* q_ti
 #pragma unroll
       for (int c = 0; c < kKeys; ++c) {
 #pragma unroll
-        for (int e = 0; e < kQuad; ++e) scores[i][c] += q[i][e] * k[c][e];
+        for (int e = 0; e < kQuad; ++e) scores[i][c] = fmaf(q[i][e], k[c][e], scores[i][c]);
       }
     }
   }
@@ -157,7 +157,9 @@ __device__ __forceinline__ void accumulate(Running<kHeadDim>& running,
 #pragma unroll
         for (int i = 0; i < kRows; ++i) {
 #pragma unroll
-          for (int e = 0; e < kQuad; ++e) running.out[i][quad][e] += weight[i] * v[e];
+          for (int e = 0; e < kQuad; ++e) {
+            running.out[i][quad][e] = fmaf(weight[i], v[e], running.out[i][quad][e]);
+          }
         }
       }
     }
