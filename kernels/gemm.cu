@@ -130,8 +130,8 @@ __device__ __forceinline__ void gemm(Y* __restrict__ out, const X* __restrict__ 
       for (int i = 0; i < kQuads * kQuad; ++i) {
 #pragma unroll
         for (int j = 0; j < kQuads * kQuad; ++j) {
-          sums[i / kQuad][i % kQuad][j / kQuad][j % kQuad] +=
-              x[i / kQuad][i % kQuad] * y[j / kQuad][j % kQuad];
+          float& sum = sums[i / kQuad][i % kQuad][j / kQuad][j % kQuad];
+          sum = fmaf(x[i / kQuad][i % kQuad], y[j / kQuad][j % kQuad], sum);
         }
       }
     }
