@@ -1,10 +1,11 @@
 # GPU images: every kernels/<operation>.cu as <build>/images/<operation>.fatbin, native code for the
 # architectures below and PTX for those to come, and <build>/images/kernels.txt, a table of the
-# registers and shared memory that each kernel uses. Included by native/CMakeLists.txt where
-# REMASK_IMAGES is not OFF; needs nvcc only, not CMake's CUDA language, which would ask for a CUDA
-# runtime library too.
+# registers and shared memory that each kernel uses. <operation>_sm90a.cu (TMA, wgmma) is for sm_90a
+# alone: no other architecture has these instructions, later ones included, so there is no PTX
+# either. Included by native/CMakeLists.txt where REMASK_IMAGES is not OFF; needs nvcc only, not
+# CMake's CUDA language, which would ask for a CUDA runtime library too.
 
-# Oldest nvcc that knows sm_120. The checks of image.cmake are errors with the pinned version, which
+# Oldest nvcc that knows sm_120. The checks of check.cmake are errors with the pinned version, which
 # the kernels are tuned on, and warnings with others.
 set(REMASK_NVCC_OLDEST 12.8)
 set(REMASK_NVCC_PINNED 13.0)
@@ -41,13 +42,21 @@ set(remask_gate WARNING)
 if(remask_nvcc_version VERSION_EQUAL REMASK_NVCC_PINNED)
   set(remask_gate SEND_ERROR)
 endif()
-set(remask_generate_code "")
-foreach(architecture ${remask_architectures})
-  list(APPEND remask_generate_code
-    -gencode=arch=compute_${architecture},code=sm_${architecture})
-endforeach()
-list(APPEND remask_generate_code
-  -gencode=arch=compute_${remask_ptx_architecture},code=compute_${remask_ptx_architecture})
+
+# nvcc's options for what an operation is compiled for, by the suffix of its name.
+function(remask_generate_code operation result)
+  set(architectures ${remask_architectures})
+  set(ptx -gencode=arch=compute_${remask_ptx_architecture},code=compute_${remask_ptx_architecture})
+  if(operation MATCHES "_sm90a$")
+    set(architectures 90a)
+    set(ptx "")
+  endif()
+  set(options "")
+  foreach(architecture ${architectures})
+    list(APPEND options -gencode=arch=compute_${architecture},code=sm_${architecture})
+  endforeach()
+  set(${result} ${options} ${ptx} PARENT_SCOPE)
+endfunction()
 
 set(remask_images_folder ${CMAKE_BINARY_DIR}/images)
 file(MAKE_DIRECTORY ${remask_images_folder})
@@ -58,14 +67,22 @@ set(remask_tables "")
 foreach(source ${remask_kernel_sources})
   get_filename_component(operation ${source} NAME_WE)
   set(image ${remask_images_folder}/${operation}.fatbin)
+  set(log ${CMAKE_BINARY_DIR}/image-logs/${operation}.txt)
   set(table ${CMAKE_BINARY_DIR}/image-tables/${operation}.txt)
+  remask_generate_code(${operation} generate_code)
   add_custom_command(
-    OUTPUT ${image} ${table}
+    OUTPUT ${image} ${log}
     COMMAND ${CMAKE_COMMAND} -DNVCC=${REMASK_NVCC} -DSOURCE=${source} -DIMAGE=${image}
-      -DTABLE=${table} -DGATE=${remask_gate} "-DGENERATE_CODE=${remask_generate_code}"
-      -P ${CMAKE_CURRENT_LIST_DIR}/image.cmake
+      -DLOG=${log} "-DGENERATE_CODE=${generate_code}" -P ${CMAKE_CURRENT_LIST_DIR}/image.cmake
     DEPENDS ${source} ${remask_kernel_headers} ${CMAKE_CURRENT_LIST_DIR}/image.cmake
     COMMENT "GPU image of ${operation}"
+    VERBATIM)
+  add_custom_command(
+    OUTPUT ${table}
+    COMMAND ${CMAKE_COMMAND} -DLOG=${log} -DTABLE=${table} -DGATE=${remask_gate}
+      -DBUDGETS=${CMAKE_CURRENT_LIST_DIR}/budgets.txt -P ${CMAKE_CURRENT_LIST_DIR}/check.cmake
+    DEPENDS ${log} ${CMAKE_CURRENT_LIST_DIR}/budgets.txt ${CMAKE_CURRENT_LIST_DIR}/check.cmake
+    COMMENT "Registers, spills and ptxas notes of ${operation}"
     VERBATIM)
   list(APPEND remask_images ${image})
   list(APPEND remask_tables ${table})
@@ -75,4 +92,26 @@ add_custom_command(
   COMMAND ${CMAKE_COMMAND} -E cat ${remask_tables} > ${remask_images_folder}/kernels.txt
   DEPENDS ${remask_tables}
   VERBATIM)
-add_custom_target(remask-images ALL DEPENDS ${remask_images} ${remask_images_folder}/kernels.txt)
+
+# KERNELS.md is committed; with the pinned nvcc it has to say what this build found.
+set(remask_kernel_table ${CMAKE_CURRENT_LIST_DIR}/KERNELS.md)
+set(remask_new_kernel_table ${CMAKE_BINARY_DIR}/KERNELS.md)
+set(remask_table_inputs ${remask_images_folder}/kernels.txt ${CMAKE_CURRENT_LIST_DIR}/budgets.txt)
+set(remask_committed "")
+if(remask_gate STREQUAL "SEND_ERROR")
+  set(remask_committed ${remask_kernel_table})
+endif()
+add_custom_command(
+  OUTPUT ${remask_new_kernel_table}.checked
+  COMMAND kernel_table ${remask_table_inputs} ${remask_nvcc_version} ${remask_new_kernel_table}
+    ${remask_committed}
+  COMMAND ${CMAKE_COMMAND} -E touch ${remask_new_kernel_table}.checked
+  DEPENDS kernel_table ${remask_table_inputs} ${remask_committed}
+  COMMENT "The table of kernels, against the committed one"
+  VERBATIM)
+add_custom_target(update-kernel-table
+  COMMAND kernel_table ${remask_table_inputs} ${remask_nvcc_version} ${remask_kernel_table}
+  DEPENDS kernel_table ${remask_table_inputs}
+  VERBATIM)
+add_custom_target(remask-images ALL DEPENDS ${remask_images} ${remask_table_inputs}
+  ${remask_new_kernel_table}.checked)

@@ -33,8 +33,8 @@ __device__ __forceinline__ void rotate_row(X* row, const float* __restrict__ cos
     for (int n = 0; n < N; ++n) {
       const float cosine = turn[2 * n];
       const float sine = turn[2 * n + 1];
-      const float turned = a[n] * cosine - b[n] * sine;
-      b[n] = b[n] * cosine + a[n] * sine;
+      const float turned = fmaf(a[n], cosine, -(b[n] * sine));
+      b[n] = fmaf(b[n], cosine, a[n] * sine);
       a[n] = turned;
     }
     store<N>(first, a);

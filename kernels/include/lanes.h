@@ -41,11 +41,21 @@ __device__ __forceinline__ bool aligned(const T* address) {
   return reinterpret_cast<unsigned long long>(address) % alignof(Lanes<T, N>) == 0;
 }
 
+// The elements as they lie in memory: for loads that are to be on their way before they are used.
 template <int N, typename T>
-__device__ __forceinline__ void load(float (&out)[N], const T* address) {
-  const Lanes<T, N> in = *reinterpret_cast<const Lanes<T, N>*>(address);
+__device__ __forceinline__ Lanes<T, N> fetch(const T* address) {
+  return *reinterpret_cast<const Lanes<T, N>*>(address);
+}
+
+template <int N, typename T>
+__device__ __forceinline__ void widen(float (&out)[N], const Lanes<T, N>& in) {
 #pragma unroll
   for (int i = 0; i < N; ++i) out[i] = to_float(in.lane[i]);
+}
+
+template <int N, typename T>
+__device__ __forceinline__ void load(float (&out)[N], const T* address) {
+  widen<N, T>(out, fetch<N>(address));
 }
 
 template <int N, typename T>
