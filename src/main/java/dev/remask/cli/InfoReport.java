@@ -5,6 +5,7 @@ import dev.remask.cuda.Context;
 import dev.remask.cuda.Device;
 import dev.remask.cuda.DeviceSpec;
 import dev.remask.cuda.SoftwareDevice;
+import dev.remask.kernel.Architecture;
 import dev.remask.kernel.Operations;
 import dev.remask.model.ModelConfig;
 import dev.remask.model.SafeTensors;
@@ -25,10 +26,24 @@ import tools.jackson.databind.node.ObjectNode;
 /// Collects what `remask info` shows. What fails is noted and the rest goes on: this is the command
 /// that is run when something does not work.
 final class InfoReport {
-  /// One fatbin for each kernel source.
-  private static final List<String> OPERATIONS =
+  /// One fatbin for each kernel source: kernels/<operation>.cu.
+  static final List<String> OPERATIONS =
       List.of(
-          "attention", "commit", "embed", "gather", "gemm", "rmsnorm", "rope", "select", "swiglu");
+          "attention",
+          "attention_combine_sm80",
+          "attention_sm80",
+          "attention_sm90a",
+          "commit",
+          "embed",
+          "gather",
+          "gemm",
+          "gemm_rows_sm80",
+          "gemm_sm80",
+          "gemm_sm90a",
+          "rmsnorm",
+          "rope",
+          "select",
+          "swiglu");
 
   private static final String IMAGES = "/dev/remask/kernels/";
   private static final Path NVIDIA_VERSION = Path.of("/proc/driver/nvidia/version");
@@ -119,6 +134,9 @@ final class InfoReport {
     try (Context context = Context.open(device);
         Operations operations = Operations.load(context, options.dtype())) {
       json.put("dtype", options.dtype().name().toLowerCase(Locale.ROOT));
+      json.put("kernels", operations.architecture().toString());
+      ArrayNode runnable = json.putArray("kernels_it_can_run");
+      Architecture.runnable(device).forEach(family -> runnable.add(family.toString()));
       json.put("gemm", operations.gemmName());
       ArrayNode threads = json.putArray("threads");
       threadNames(device).forEach(threads::add);

@@ -3,6 +3,7 @@ package dev.remask.diffusion;
 import dev.remask.cuda.DeviceBuffer;
 import dev.remask.cuda.Stream;
 import dev.remask.kernel.DiffusionState;
+import dev.remask.kernel.RemaskingRule;
 import dev.remask.kernel.SpecialTokens;
 import dev.remask.model.ModelException;
 import java.nio.IntBuffer;
@@ -71,14 +72,22 @@ final class BatchState {
               slot.planEnd(),
               flags(options),
               (float) (options.cfgScale() + 1),
-              options.seed()));
+              (float) options.temperature(),
+              options.seed(),
+              rule(options.remasking())));
     }
   }
 
   private static int flags(DiffusionOptions options) {
     return (options.suppressEos() ? DiffusionState.SUPPRESS_EOS : 0)
-        | (options.deferEos() ? DiffusionState.DEFER_EOS : 0)
-        | (options.remasking() == Remasking.RANDOM ? DiffusionState.RANDOM_REMASKING : 0);
+        | (options.deferEos() ? DiffusionState.DEFER_EOS : 0);
+  }
+
+  private static RemaskingRule rule(Remasking remasking) {
+    return switch (remasking) {
+      case LOW_CONFIDENCE -> RemaskingRule.LOW_CONFIDENCE;
+      case RANDOM -> RemaskingRule.RANDOM_ORDER;
+    };
   }
 
   private void writePlan() {

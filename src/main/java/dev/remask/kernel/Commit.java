@@ -46,9 +46,10 @@ public final class Commit {
   ///
   /// Ties: lower position wins. A sequence with fewer selectable rows than its quota commits them
   /// all. Writes the token into the canvas (and the unconditional copy), its step and its
-  /// confidence 1 / (1 + key) into the trace. Enqueues on `stream` and returns. Device thread only.
-  /// Throws IllegalArgumentException if a buffer is too small, CudaException if the launch is
-  /// refused. Rule: LLaDA, low-confidence remasking (ML-GSAI/LLaDA, generate.py).
+  /// confidence 1 / (1 + key) into the trace. A block may have any length: the work is linear in
+  /// it. Enqueues on `stream` and returns. Device thread only. Throws IllegalArgumentException if a
+  /// buffer is too small, CudaException if the launch is refused. Rule: LLaDA, low-confidence
+  /// remasking (ML-GSAI/LLaDA, generate.py).
   public void launch(Stream stream, Buffers buffers, int sequences) {
     requireSequences(buffers.sequences, sequences);
     long canvas = buffers.canvas.bytes() / Integer.BYTES;

@@ -16,9 +16,6 @@ public final class DiffusionState {
   /// A position that chose an end token goes last; the others' confidences leave end tokens out.
   public static final int DEFER_EOS = 2;
 
-  /// Confidence is uniform noise instead of the softmax probability.
-  public static final int RANDOM_REMASKING = 4;
-
   static final StructLayout SEQUENCE_LAYOUT =
       MemoryLayout.structLayout(
               ValueLayout.JAVA_INT.withName("canvas_begin"),
@@ -30,9 +27,10 @@ public final class DiffusionState {
               ValueLayout.JAVA_INT.withName("cursor"),
               ValueLayout.JAVA_INT.withName("flags"),
               ValueLayout.JAVA_FLOAT.withName("guidance"),
-              ValueLayout.JAVA_INT.withName("reserved0"),
+              ValueLayout.JAVA_FLOAT.withName("temperature"),
               ValueLayout.JAVA_LONG.withName("seed"),
-              MemoryLayout.sequenceLayout(4, ValueLayout.JAVA_INT).withName("reserved1"))
+              ValueLayout.JAVA_INT.withName("rule"),
+              MemoryLayout.sequenceLayout(3, ValueLayout.JAVA_INT).withName("reserved"))
           .withName("SequenceState");
 
   static final StructLayout PLAN_ENTRY_LAYOUT =
@@ -48,7 +46,12 @@ public final class DiffusionState {
               ValueLayout.JAVA_FLOAT.withName("max"),
               ValueLayout.JAVA_FLOAT.withName("rest"),
               ValueLayout.JAVA_FLOAT.withName("best"),
-              ValueLayout.JAVA_INT.withName("token"))
+              ValueLayout.JAVA_INT.withName("token"),
+              ValueLayout.JAVA_FLOAT.withName("clean"),
+              ValueLayout.JAVA_FLOAT.withName("spread"),
+              ValueLayout.JAVA_FLOAT.withName("first"),
+              ValueLayout.JAVA_FLOAT.withName("second"))
+          .withByteAlignment(16)
           .withName("SelectPartial");
 
   /// Bytes of a [Sequence] on the device.
@@ -58,6 +61,25 @@ public final class DiffusionState {
   public static final int PLAN_ENTRY_BYTES = (int) PLAN_ENTRY_LAYOUT.byteSize();
 
   static final int PARTIAL_BYTES = (int) PARTIAL_LAYOUT.byteSize();
+
+  // Looked up once: a generation writes thousands of entries.
+  private static final long CANVAS_BEGIN = offset(SEQUENCE_LAYOUT, "canvas_begin");
+  private static final long UNCONDITIONAL_BEGIN = offset(SEQUENCE_LAYOUT, "unconditional_begin");
+  private static final long ROW_BEGIN = offset(SEQUENCE_LAYOUT, "row_begin");
+  private static final long UNCONDITIONAL_ROW_BEGIN =
+      offset(SEQUENCE_LAYOUT, "unconditional_row_begin");
+  private static final long ROW_COUNT = offset(SEQUENCE_LAYOUT, "row_count");
+  private static final long PLAN_END = offset(SEQUENCE_LAYOUT, "plan_end");
+  private static final long CURSOR = offset(SEQUENCE_LAYOUT, "cursor");
+  private static final long FLAGS = offset(SEQUENCE_LAYOUT, "flags");
+  private static final long GUIDANCE = offset(SEQUENCE_LAYOUT, "guidance");
+  private static final long TEMPERATURE = offset(SEQUENCE_LAYOUT, "temperature");
+  private static final long SEED = offset(SEQUENCE_LAYOUT, "seed");
+  private static final long RULE = offset(SEQUENCE_LAYOUT, "rule");
+  private static final long BLOCK_BEGIN = offset(PLAN_ENTRY_LAYOUT, "block_begin");
+  private static final long QUOTA = offset(PLAN_ENTRY_LAYOUT, "quota");
+  private static final long STEP = offset(PLAN_ENTRY_LAYOUT, "step");
+  private static final long RESERVED = offset(PLAN_ENTRY_LAYOUT, "reserved");
 
   private DiffusionState() {}
 
@@ -71,9 +93,11 @@ public final class DiffusionState {
   /// @param rowCount its selectable rows: the block length
   /// @param cursor its current plan entry
   /// @param planEnd one past its last plan entry; cursor == planEnd: done
-  /// @param flags [#SUPPRESS_EOS], [#DEFER_EOS], [#RANDOM_REMASKING]
+  /// @param flags [#SUPPRESS_EOS], [#DEFER_EOS]
   /// @param guidance cfg_scale + 1; not read without a copy
-  /// @param seed of its random remasking
+  /// @param temperature of the choice of tokens, ≥ 0 and finite; 0: the largest logit
+  /// @param seed of the noise of temperature and random order
+  /// @param rule what orders its rows
   public record Sequence(
       int canvasBegin,
       int unconditionalBegin,
@@ -84,7 +108,17 @@ public final class DiffusionState {
       int planEnd,
       int flags,
       float guidance,
-      long seed) {}
+      float temperature,
+      long seed,
+      RemaskingRule rule) {
+    /// Throws IllegalArgumentException if the temperature is negative or not finite.
+    public Sequence {
+      if (!(temperature >= 0 && Float.isFinite(temperature))) {
+        throw new IllegalArgumentException(
+            "sequence: temperature is " + temperature + "; wanted a finite number ≥ 0");
+      }
+    }
+  }
 
   /// One step of one sequence.
   ///
@@ -112,29 +146,25 @@ public final class DiffusionState {
 
   static void write(MemorySegment at, Sequence sequence) {
     at.fill((byte) 0);
-    at.set(ValueLayout.JAVA_INT, offset(SEQUENCE_LAYOUT, "canvas_begin"), sequence.canvasBegin);
-    at.set(
-        ValueLayout.JAVA_INT,
-        offset(SEQUENCE_LAYOUT, "unconditional_begin"),
-        sequence.unconditionalBegin);
-    at.set(ValueLayout.JAVA_INT, offset(SEQUENCE_LAYOUT, "row_begin"), sequence.rowBegin);
-    at.set(
-        ValueLayout.JAVA_INT,
-        offset(SEQUENCE_LAYOUT, "unconditional_row_begin"),
-        sequence.unconditionalRowBegin);
-    at.set(ValueLayout.JAVA_INT, offset(SEQUENCE_LAYOUT, "row_count"), sequence.rowCount);
-    at.set(ValueLayout.JAVA_INT, offset(SEQUENCE_LAYOUT, "plan_end"), sequence.planEnd);
-    at.set(ValueLayout.JAVA_INT, offset(SEQUENCE_LAYOUT, "cursor"), sequence.cursor);
-    at.set(ValueLayout.JAVA_INT, offset(SEQUENCE_LAYOUT, "flags"), sequence.flags);
-    at.set(ValueLayout.JAVA_FLOAT, offset(SEQUENCE_LAYOUT, "guidance"), sequence.guidance);
-    at.set(ValueLayout.JAVA_LONG, offset(SEQUENCE_LAYOUT, "seed"), sequence.seed);
+    at.set(ValueLayout.JAVA_INT, CANVAS_BEGIN, sequence.canvasBegin);
+    at.set(ValueLayout.JAVA_INT, UNCONDITIONAL_BEGIN, sequence.unconditionalBegin);
+    at.set(ValueLayout.JAVA_INT, ROW_BEGIN, sequence.rowBegin);
+    at.set(ValueLayout.JAVA_INT, UNCONDITIONAL_ROW_BEGIN, sequence.unconditionalRowBegin);
+    at.set(ValueLayout.JAVA_INT, ROW_COUNT, sequence.rowCount);
+    at.set(ValueLayout.JAVA_INT, PLAN_END, sequence.planEnd);
+    at.set(ValueLayout.JAVA_INT, CURSOR, sequence.cursor);
+    at.set(ValueLayout.JAVA_INT, FLAGS, sequence.flags);
+    at.set(ValueLayout.JAVA_FLOAT, GUIDANCE, sequence.guidance);
+    at.set(ValueLayout.JAVA_FLOAT, TEMPERATURE, sequence.temperature);
+    at.set(ValueLayout.JAVA_LONG, SEED, sequence.seed);
+    at.set(ValueLayout.JAVA_INT, RULE, sequence.rule.code);
   }
 
   static void write(MemorySegment at, PlanEntry entry) {
-    at.set(ValueLayout.JAVA_INT, offset(PLAN_ENTRY_LAYOUT, "block_begin"), entry.blockBegin);
-    at.set(ValueLayout.JAVA_INT, offset(PLAN_ENTRY_LAYOUT, "quota"), entry.quota);
-    at.set(ValueLayout.JAVA_INT, offset(PLAN_ENTRY_LAYOUT, "step"), entry.step);
-    at.set(ValueLayout.JAVA_INT, offset(PLAN_ENTRY_LAYOUT, "reserved"), 0);
+    at.set(ValueLayout.JAVA_INT, BLOCK_BEGIN, entry.blockBegin);
+    at.set(ValueLayout.JAVA_INT, QUOTA, entry.quota);
+    at.set(ValueLayout.JAVA_INT, STEP, entry.step);
+    at.set(ValueLayout.JAVA_INT, RESERVED, 0);
   }
 
   static long offset(StructLayout layout, String field) {

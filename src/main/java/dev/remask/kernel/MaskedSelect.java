@@ -15,6 +15,11 @@ public final class MaskedSelect {
   /// whatever the batch; 16 slices of LLaDA's 126,464 columns.
   static final int SLICE_WIDTH = 8192;
 
+  /// Logits of a thread's load, and ids that share a draw of the noise.
+  private static final int LANES = Launch.VECTOR_BYTES / Float.BYTES;
+
+  private static final int WARP_THREADS = 32;
+
   private final Kernel slices;
   private final Kernel merge;
 
@@ -70,23 +75,26 @@ public final class MaskedSelect {
     return (long) rows * Launch.ceilDiv(columns, sliceWidth) * DiffusionState.PARTIAL_BYTES;
   }
 
-  /// Writes, for every selectable row, its candidate (the id of the largest logit below the
-  /// vocabulary's end that is not the mask, the lowest on ties) and its key: the odds of the
-  /// candidate being wrong, Σ exp(l) / exp(l_candidate) − 1, smaller is surer; the confidence is 1
-  /// / (1 + key). A row is selectable while its sequence is not done and its position is still
-  /// masked; others get candidate −1 and key −1, and so does a row that has no candidate.
+  /// Writes, for every selectable row, its candidate and its key. A row is selectable while its
+  /// sequence is not done and its position is still masked; others get candidate −1 and key −1, and
+  /// so does a row that has no candidate.
   ///
-  /// With guidance the logits are un + guidance·(cond − un). The sequence's flags suppress or defer
-  /// end tokens, or make the key that of a uniform draw of (seed, step, position).
+  /// The candidate is the id of the largest logit + temperature · G below the vocabulary's end that
+  /// is not the mask, the lowest on ties. G is Gumbel noise, a function of (seed, step, position,
+  /// id) alone (`kernels/include/gumbel.h`), so the candidate is a draw from the softmax of the
+  /// logits / temperature; at temperature 0 there is no noise. With guidance the logits are un +
+  /// guidance · (cond − un). The sequence's flags suppress or defer end tokens. The key is that of
+  /// the sequence's [RemaskingRule], of the clean logits; ∞ for a candidate that is deferred.
   ///
   /// Enqueues two kernels on `stream` and returns. Device thread only. Throws
-  /// IllegalArgumentException if a buffer is too small or a size out of range, CudaException if a
-  /// launch is refused. Rule: LLaDA, low-confidence remasking (ML-GSAI/LLaDA, generate.py).
+  /// IllegalArgumentException if a buffer is too small or a size out of range (at most 65,535
+  /// rows), CudaException if a launch is refused. Rule: LLaDA, generate.py (ML-GSAI/LLaDA).
   public void launch(Stream stream, Buffers buffers, int rows, int columns, SpecialTokens tokens) {
     launch(stream, buffers, rows, columns, tokens, SLICE_WIDTH);
   }
 
-  /// The same with another slice width: tests of many slices need no large vocabulary.
+  /// The same with another slice width, a multiple of 4 up to [#SLICE_WIDTH]: tests of many slices
+  /// need no large vocabulary.
   void launch(
       Stream stream, Buffers buffers, int rows, int columns, SpecialTokens tokens, int sliceWidth) {
     Launch.requirePositive(OPERATION, "rows", rows);
@@ -96,6 +104,9 @@ public final class MaskedSelect {
       throw new IllegalArgumentException(
           "select: a vocabulary of %d ids in rows of %d logits"
               .formatted(tokens.vocabulary(), columns));
+    }
+    if (sliceWidth < LANES || sliceWidth > SLICE_WIDTH || sliceWidth % LANES != 0) {
+      throw new IllegalArgumentException("select: slices of " + sliceWidth + " columns");
     }
     Launch.requireBuffer(OPERATION, "logits", buffers.logits, Float.BYTES, rows, columns);
     Launch.requireBuffer(
@@ -111,14 +122,16 @@ public final class MaskedSelect {
     slices.set(3, buffers.plan).set(4, buffers.rowSequence).set(5, buffers.canvas);
     slices.set(6, rows).set(7, columns).set(8, sliceWidth);
     set(slices, 9, tokens);
-    slices.launch(stream, count, rows, 1, THREADS, 0);
+    // A vector of a short slice for each thread, 8 of a full one.
+    int threads = Launch.threads(Launch.ceilDiv(Math.min(sliceWidth, columns), LANES));
+    slices.launch(stream, count, rows, 1, threads, 0);
 
     merge.set(0, buffers.candidates).set(1, buffers.keys).set(2, buffers.partials);
     merge.set(3, buffers.sequences).set(4, buffers.plan).set(5, buffers.rowSequence);
     merge.set(6, buffers.canvas).set(7, rows).set(8, count);
     set(merge, 9, tokens);
-    int threads = Launch.threads(rows);
-    merge.launch(stream, Launch.ceilDiv(rows, threads), 1, 1, threads, 0);
+    int warps = Math.min(rows, THREADS / WARP_THREADS); // a row each
+    merge.launch(stream, Launch.ceilDiv(rows, warps), 1, 1, warps * WARP_THREADS, 0);
   }
 
   private static void set(Kernel kernel, int index, SpecialTokens tokens) {

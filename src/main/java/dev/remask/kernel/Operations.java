@@ -14,6 +14,7 @@ public final class Operations implements AutoCloseable {
   private final Deque<AutoCloseable> owned = new ArrayDeque<>();
   private final Context context;
   private final DType dtype;
+  private final Architecture architecture;
   private Embedding embedding;
   private RmsNorm rmsNorm;
   private Rope rope;
@@ -24,18 +25,30 @@ public final class Operations implements AutoCloseable {
   private MaskedSelect maskedSelect;
   private Commit commit;
 
-  private Operations(Context context, DType dtype) {
+  private Operations(Context context, DType dtype, Architecture architecture) {
     this.context = context;
     this.dtype = dtype;
+    this.architecture = architecture;
   }
 
-  /// Loads all kernels. Any thread; the work runs on the device thread.
+  /// Loads all kernels, of the family that [Architecture#of] names. Any thread; the work runs on
+  /// the device thread.
   ///
-  /// Throws CudaException if an image or a kernel is missing or the device refuses it, and
-  /// IllegalStateException if `REMASK_GEMM=cublaslt` and there is none.
+  /// Throws CudaException if an image or a kernel is missing or the device refuses it,
+  /// IllegalStateException if `REMASK_GEMM=cublaslt` and there is none, and
+  /// IllegalArgumentException if `REMASK_KERNELS` cannot be read or names what the device cannot
+  /// run.
   public static Operations load(Context context, DType dtype) {
+    return load(context, dtype, Architecture.of(context.device()));
+  }
+
+  /// Loads all kernels, of the family `architecture` where there is such a variant for the dtype,
+  /// portable ones otherwise. Throws what the two-argument form does, and IllegalArgumentException
+  /// if the device cannot run the family.
+  public static Operations load(Context context, DType dtype, Architecture architecture) {
+    architecture.requireRunsOn(context.device());
     return context.call(() -> {
-      var operations = new Operations(context, dtype);
+      var operations = new Operations(context, dtype, architecture.forType(dtype));
       try {
         operations.loadAll();
         return operations;
@@ -54,12 +67,12 @@ public final class Operations implements AutoCloseable {
     embedding = new Embedding(module("embed"), dtype);
     rmsNorm = new RmsNorm(module("rmsnorm"), dtype);
     rope = new Rope(module("rope"), dtype);
-    attention = new Attention(module("attention"), dtype);
+    attention = new Attention(this::module, dtype, architecture, context.device());
     swiGlu = new SwiGlu(module("swiglu"), dtype);
     gatherRows = new GatherRows(module("gather"));
     maskedSelect = new MaskedSelect(module("select"));
     commit = new Commit(module("commit"));
-    gemm = new Gemm(context, module("gemm"));
+    gemm = new Gemm(context, architecture, this::module);
     owned.push(gemm);
   }
 
@@ -72,6 +85,11 @@ public final class Operations implements AutoCloseable {
   /// Element type of weights and activations.
   public DType dtype() {
     return dtype;
+  }
+
+  /// The family that variants are taken from; portable with f32.
+  public Architecture architecture() {
+    return architecture;
   }
 
   /// Token embedding.

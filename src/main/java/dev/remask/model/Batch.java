@@ -5,13 +5,13 @@ import dev.remask.cuda.MatmulType;
 import dev.remask.cuda.PinnedMemory;
 import dev.remask.cuda.Stream;
 import dev.remask.kernel.Attention;
+import dev.remask.kernel.AttentionWork;
 import dev.remask.kernel.DType;
 import dev.remask.kernel.Gemm;
 import dev.remask.kernel.Operations;
 import dev.remask.kernel.Rope;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.List;
 import java.util.concurrent.Callable;
 
 /// A packed batch of sequences of fixed lengths: where its tokens go in and its logits come out.
@@ -33,13 +33,12 @@ public final class Batch {
   private final DeviceBuffer tokens;
   private final DeviceBuffer positions;
   private final DeviceBuffer offsets;
+  private final DeviceBuffer attentionItems;
   private final DeviceBuffer rowIndex;
   private final DeviceBuffer residual;
   private final DeviceBuffer normed;
   private final DeviceBuffer delta;
   private final DeviceBuffer qkv;
-  private final DeviceBuffer keys;
-  private final DeviceBuffer values;
   private final DeviceBuffer gateUp;
   private final DeviceBuffer activated;
   private final DeviceBuffer rowResidual;
@@ -49,11 +48,14 @@ public final class Batch {
 
   private final Rope.Shape ropeShape;
   private final Attention.Shape attentionShape;
+  private final Attention.Buffers attentionBuffers;
+  private final AttentionWork attentionWork;
   private final Gemm.Plan qkvGemm;
   private final Gemm.Plan attnOutGemm;
   private final Gemm.Plan gateUpGemm;
   private final Gemm.Plan ffOutGemm;
   private final Gemm.Plan headGemm;
+  private final Gemm.Qkv rotatedQkv;
 
   Batch(MaskPredictor predictor, int[] lengths, int rows) {
     this.predictor = predictor;
@@ -78,6 +80,8 @@ public final class Batch {
     tokens = buffer(plan.tokens, sum, 1, Integer.BYTES);
     positions = buffer(plan.positions, sum, 1, Integer.BYTES);
     offsets = buffer(plan.offsets, lengths.length + 1, 1, Integer.BYTES);
+    attentionWork = operations.attention().work(lengths, lengths);
+    attentionItems = buffer(plan.attentionWork, attentionWork.intCount(), 1, Integer.BYTES);
     rowIndex = buffer(plan.rowIndex, rows, 1, Integer.BYTES);
     residual = buffer(plan.residual, sum, d, Float.BYTES);
     normed = buffer(plan.normed, sum, d, x);
@@ -93,8 +97,18 @@ public final class Batch {
     int headDim = config.headDim();
     long keyStart = (long) config.heads() * headDim * x;
     long valueStart = keyStart + (long) config.kvHeads() * headDim * x;
-    keys = qkv.slice(keyStart, qkv.bytes() - keyStart);
-    values = qkv.slice(valueStart, qkv.bytes() - valueStart);
+    // A sequence whose queries are its keys is never split: no scratch.
+    attentionBuffers =
+        new Attention.Buffers(
+            normed,
+            qkv,
+            qkv.slice(keyStart, qkv.bytes() - keyStart),
+            qkv.slice(valueStart, qkv.bytes() - valueStart),
+            offsets,
+            offsets,
+            attentionItems,
+            null,
+            null);
     ropeShape = new Rope.Shape(width, config.heads() + config.kvHeads(), headDim);
     attentionShape =
         new Attention.Shape(
@@ -115,13 +129,27 @@ public final class Batch {
     attnOutGemm = predictor.gemmPlan(inner, sum, d, d);
     gateUpGemm = predictor.gemmPlan(inner, sum, 2 * f, d);
     ffOutGemm = predictor.gemmPlan(inner, sum, d, f);
+    rotatedQkv =
+        new Gemm.Qkv(
+            qkv,
+            attentionBuffers.k(),
+            attentionBuffers.v(),
+            predictor.weights().ropeTable(),
+            positions,
+            null,
+            config.heads(),
+            config.kvHeads(),
+            headDim,
+            width,
+            width);
     headGemm = predictor.gemmPlan(outer, rows, config.embeddingSize(), d);
     uploadShape(lengths);
   }
 
   /// Bytes of pinned memory that the upload of a batch's shape takes.
   static long stagingBytes(WorkspaceLimits limits) {
-    return (limits.maxTokens() + limits.maxSequences() + 1L) * Integer.BYTES;
+    int work = Attention.maxWorkInts(limits.maxSequences(), limits.maxTokens());
+    return (limits.maxTokens() + limits.maxSequences() + 1L + work) * Integer.BYTES;
   }
 
   private DeviceBuffer buffer(WorkspacePlan.Extent extent, long rows, long columns, int element) {
@@ -146,8 +174,16 @@ public final class Batch {
       ints.setAtIndex(ValueLayout.JAVA_INT, packed + s, offset);
       offset += s < lengths.length ? lengths[s] : 0;
     }
+    int[] work = attentionWork.ints();
+    for (int i = 0; i < work.length; i++) {
+      ints.setAtIndex(ValueLayout.JAVA_INT, packed + lengths.length + 1L + i, work[i]);
+    }
+    long workStart = positions.bytes() + offsets.bytes();
     stream.copyToDevice(positions, staging, 0, positions.bytes());
     stream.copyToDevice(offsets, staging, positions.bytes(), offsets.bytes());
+    if (work.length > 0) {
+      stream.copyToDevice(attentionItems, staging, workStart, attentionItems.bytes());
+    }
     // The next batch writes the same staging memory.
     stream.synchronize();
   }
@@ -170,44 +206,56 @@ public final class Batch {
     int f = config.mlpHiddenSize();
     float epsilon = config.rmsNormEps();
     operations.embedding().launch(stream, residual, weights.embedding(), tokens, tokenCount, d);
-    List<Weights.Layer> layers = weights.layers();
-    for (int i = 0; i < layers.size(); i++) {
-      Weights.Layer layer = layers.get(i);
-      // The norm adds what the layer before has left in delta.
+    // What a layer has left for the norm after it to add; null once it is in the residual stream.
+    DeviceBuffer left = null;
+    for (Weights.Layer layer : weights.layers()) {
       operations
           .rmsNorm()
-          .launch(
-              stream,
-              normed,
-              residual,
-              i == 0 ? null : delta,
-              layer.attnNorm(),
-              tokenCount,
-              d,
-              epsilon);
-      qkvGemm.launch(stream, qkv, normed, layer.qkv());
-      operations.rope().launch(stream, qkv, weights.ropeTable(), positions, tokenCount, ropeShape);
-      operations
-          .attention()
-          .launch(stream, normed, qkv, keys, values, offsets, offsets, attentionShape);
-      attnOutGemm.launch(stream, delta, normed, layer.attnOut());
+          .launch(stream, normed, residual, left, layer.attnNorm(), tokenCount, d, epsilon);
+      if (qkvGemm.fuses(Gemm.Fusion.ROPE)) {
+        qkvGemm.launchRotated(stream, rotatedQkv, normed, layer.qkv());
+      } else {
+        qkvGemm.launch(stream, qkv, normed, layer.qkv());
+        operations
+            .rope()
+            .launch(stream, qkv, weights.ropeTable(), positions, tokenCount, ropeShape);
+      }
+      operations.attention().launch(stream, attentionBuffers, attentionShape, attentionWork);
+      left = addOrLeave(attnOutGemm, normed, layer.attnOut());
       operations
           .rmsNorm()
-          .launch(stream, normed, residual, delta, layer.ffNorm(), tokenCount, d, epsilon);
-      gateUpGemm.launch(stream, gateUp, normed, layer.gateUp());
-      operations.swiGlu().launch(stream, activated, gateUp, tokenCount, f);
-      ffOutGemm.launch(stream, delta, activated, layer.ffOut());
+          .launch(stream, normed, residual, left, layer.ffNorm(), tokenCount, d, epsilon);
+      if (gateUpGemm.fuses(Gemm.Fusion.SWIGLU)) {
+        gateUpGemm.launchGated(stream, activated, normed, layer.gateUp());
+      } else {
+        gateUpGemm.launch(stream, gateUp, normed, layer.gateUp());
+        operations.swiGlu().launch(stream, activated, gateUp, tokenCount, f);
+      }
+      left = addOrLeave(ffOutGemm, activated, layer.ffOut());
     }
     // Only the rows whose logits are wanted go on.
     DType dtype = operations.dtype();
     operations.gatherRows().launch(stream, rowResidual, residual, rowIndex, rowCount, d, DType.F32);
-    operations.gatherRows().launch(stream, rowDelta, delta, rowIndex, rowCount, d, dtype);
+    DeviceBuffer rowLeft = null;
+    if (left != null) {
+      rowLeft = rowDelta;
+      operations.gatherRows().launch(stream, rowDelta, left, rowIndex, rowCount, d, dtype);
+    }
     operations
         .rmsNorm()
-        .launch(
-            stream, rowNormed, rowResidual, rowDelta, weights.finalNorm(), rowCount, d, epsilon);
+        .launch(stream, rowNormed, rowResidual, rowLeft, weights.finalNorm(), rowCount, d, epsilon);
     headGemm.launch(stream, logits, rowNormed, weights.head());
     return null;
+  }
+
+  /// Adds a product to the residual stream, or leaves it in delta: what the next norm is to add.
+  private DeviceBuffer addOrLeave(Gemm.Plan gemm, DeviceBuffer a, DeviceBuffer w) {
+    if (gemm.fuses(Gemm.Fusion.RESIDUAL)) {
+      gemm.launchAdding(stream, residual, a, w);
+      return null;
+    }
+    gemm.launch(stream, delta, a, w);
+    return delta;
   }
 
   /// Tokens in the batch, T.

@@ -105,9 +105,9 @@ public final class MaskPredictor implements AutoCloseable {
     return limits;
   }
 
-  /// Device memory of workspace and weights together, in bytes; it does not change after load.
+  /// Device memory of workspaces and weights together, in bytes; it does not change after load.
   public long plannedBytes() {
-    return plan.totalBytes() + weights.bytes();
+    return plan.totalBytes() + weights.bytes() + operations.gemm().workspaceBytes();
   }
 
   /// Makes the batch of packed sequences of these lengths the current one, with `rows` rows of

@@ -1,5 +1,6 @@
 package dev.remask.model;
 
+import dev.remask.kernel.Attention;
 import dev.remask.kernel.DType;
 
 /// Where every buffer of a forward pass stands in one block of device memory.
@@ -15,6 +16,7 @@ final class WorkspacePlan {
   final Extent tokens;
   final Extent positions;
   final Extent offsets;
+  final Extent attentionWork;
   final Extent rowIndex;
   final Extent residual;
   final Extent normed;
@@ -37,6 +39,9 @@ final class WorkspacePlan {
     tokens = lasting.take(t, 1, Integer.BYTES);
     positions = lasting.take(t, 1, Integer.BYTES);
     offsets = lasting.take(limits.maxSequences() + 1L, 1, Integer.BYTES);
+    attentionWork =
+        lasting.take(
+            Attention.maxWorkInts(limits.maxSequences(), limits.maxTokens()), 1, Integer.BYTES);
     rowIndex = lasting.take(rows, 1, Integer.BYTES);
     residual = lasting.take(t, d, Float.BYTES);
     normed = lasting.take(t, d, dtype.bytes());

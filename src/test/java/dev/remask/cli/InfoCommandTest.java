@@ -10,9 +10,11 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
@@ -52,6 +54,39 @@ class InfoCommandTest {
   }
 
   @Test
+  void everyKernelSource_isAmongTheImages() throws IOException {
+    try (Stream<Path> files = Files.list(Path.of("kernels"))) {
+      List<String> sources =
+          files
+              .map(file -> file.getFileName().toString())
+              .filter(name -> name.endsWith(".cu"))
+              .map(name -> name.substring(0, name.length() - ".cu".length()))
+              .sorted()
+              .toList();
+      assertEquals(sources, InfoReport.OPERATIONS);
+    }
+  }
+
+  @Test
+  void json_tellsTheFamilyOfKernelsInUse() {
+    assertFamilies("software", "bf16", "portable", List.of("portable"));
+    var all = List.of("portable", "sm_80", "sm_90a");
+    assertFamilies("emulator", "bf16", "sm_90a", all);
+    assertFamilies("emulator", "f32", "portable", all);
+  }
+
+  private void assertFamilies(String device, String dtype, String used, List<String> runnable) {
+    CliRun run =
+        new CliRun(folder).run("info", "--format=json", "--device", device, "--dtype", dtype);
+    assertEquals(ExitStatus.DONE, run.status(), run::toString);
+    JsonNode chosen = run.json().getFirst().get("chosen");
+    assertEquals(device, chosen.get("device").stringValue());
+    assertEquals(used, chosen.get("kernels").stringValue());
+    JsonNode families = chosen.get("kernels_it_can_run");
+    assertEquals(runnable, families.valueStream().map(JsonNode::stringValue).toList());
+  }
+
+  @Test
   void outputThatCannotBeWritten_isAnError() {
     var broken =
         new OutputStream() {
@@ -81,7 +116,8 @@ class InfoCommandTest {
   void text_isReadable() {
     CliRun run = new CliRun(folder).run("info", "--device", "software");
     assertEquals(ExitStatus.DONE, run.status(), run::toString);
-    for (String word : List.of("gemm", "compute threads", "gpu images", "libremask-device.so")) {
+    for (String word :
+        List.of("gemm", "kernels", "compute threads", "gpu images", "libremask-device.so")) {
       assertTrue(run.out().contains(word), run::toString);
     }
   }

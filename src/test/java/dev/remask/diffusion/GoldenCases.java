@@ -1,5 +1,6 @@
 package dev.remask.diffusion;
 
+import dev.remask.Remask;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URISyntaxException;
@@ -16,20 +17,20 @@ import tools.jackson.databind.json.JsonMapper;
 final class GoldenCases {
   /// The models with goldens; each is a folder below `/golden`.
   enum GoldenModel {
-    TINY("tiny-llada", "/dev/remask/models/tiny-llada"),
-    MICRO("micro", "/golden/micro");
+    TINY("tiny-llada"),
+    MICRO("micro");
 
     private final String folder;
-    private final String checkpoint;
 
-    GoldenModel(String folder, String checkpoint) {
+    GoldenModel(String folder) {
       this.folder = folder;
-      this.checkpoint = checkpoint;
     }
 
-    /// The model folder.
+    /// The model folder; the default model's is unpacked where the product is a jar.
     Path checkpoint() {
-      return resource(checkpoint + "/config.json").getParent();
+      return this == TINY
+          ? Remask.defaultModel()
+          : resource("/golden/" + folder + "/config.json").getParent();
     }
 
     List<GoldenCase> cases() {

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.remask.cuda.DeviceSpec;
 import dev.remask.diffusion.GoldenCases.GoldenCase;
 import dev.remask.diffusion.GoldenCases.GoldenModel;
+import dev.remask.kernel.Architecture;
 import dev.remask.kernel.DType;
 import dev.remask.testing.GpuTest;
 import dev.remask.testing.TestDevices;
@@ -19,6 +20,9 @@ import org.junit.jupiter.params.provider.EnumSource;
 class GoldenGenerationTest {
   /// The emulator runs the CUDA sources thread by thread: some 10 ms per token and layer.
   private static final int EMULATED_PASSES = 4;
+
+  /// Kernels of tensor cores have more work in an instruction.
+  private static final int TENSOR_CORE_PASSES = 16;
 
   /// The goldens round to 7 digits and bind to 4; f32 logits agree to 1e-4.
   private static final float CONFIDENCE_TOLERANCE = 1e-4f;
@@ -47,12 +51,22 @@ class GoldenGenerationTest {
 
   @ParameterizedTest
   @EnumSource
-  void emulator_bf16_equalsTheReferenceInFewPasses(GoldenModel model) {
-    check(
-        TestDevices.emulator(),
-        DType.BF16,
-        model,
-        golden -> golden.bindsBf16() && golden.forwardPasses() <= EMULATED_PASSES);
+  void emulator_bf16_equalsTheReferenceWithEveryFamilyOfKernels(Architecture family) {
+    for (GoldenModel model : GoldenModel.values()) {
+      check(
+          TestDevices.emulator(),
+          DType.BF16,
+          model,
+          family,
+          golden -> golden.bindsBf16() && golden.forwardPasses() <= passes(family));
+    }
+  }
+
+  /// How long a generation may be in the emulator: `-Dremask.golden.passes=100` takes them all.
+  private static int passes(Architecture family) {
+    return Integer.getInteger(
+        "remask.golden.passes",
+        family == Architecture.PORTABLE ? EMULATED_PASSES : TENSOR_CORE_PASSES);
   }
 
   @GpuTest
@@ -64,19 +78,38 @@ class GoldenGenerationTest {
 
   @GpuTest
   void cuda_bf16_equalsTheReference(DeviceSpec gpu) {
-    for (GoldenModel model : GoldenModel.values()) {
-      check(gpu, DType.BF16, model, GoldenCase::bindsBf16);
+    for (Architecture family : Architecture.runnable(TestDevices.context(gpu).device())) {
+      for (GoldenModel model : GoldenModel.values()) {
+        check(gpu, DType.BF16, model, family, GoldenCase::bindsBf16);
+      }
     }
   }
 
   private static void check(
       DeviceSpec device, DType dtype, GoldenModel model, Predicate<GoldenCase> binding) {
+    try (var loaded = LoadedDenoiser.open(device, dtype, model)) {
+      check(loaded, dtype, model, binding);
+    }
+  }
+
+  private static void check(
+      DeviceSpec device,
+      DType dtype,
+      GoldenModel model,
+      Architecture family,
+      Predicate<GoldenCase> binding) {
+    try (var loaded = LoadedDenoiser.open(device, dtype, model, family)) {
+      assertEquals(family, loaded.predictor.operations().architecture());
+      check(loaded, dtype, model, binding);
+    }
+  }
+
+  private static void check(
+      LoadedDenoiser loaded, DType dtype, GoldenModel model, Predicate<GoldenCase> binding) {
     List<GoldenCase> cases = model.cases().stream().filter(binding).toList();
     assertTrue(!cases.isEmpty(), "no case binds " + model + " in " + dtype);
-    try (var loaded = LoadedDenoiser.open(device, dtype, model)) {
-      for (GoldenCase golden : cases) {
-        check(golden, loaded.run(golden.promptIds(), golden.options(), true), dtype);
-      }
+    for (GoldenCase golden : cases) {
+      check(golden, loaded.run(golden.promptIds(), golden.options(), true), dtype);
     }
   }
 

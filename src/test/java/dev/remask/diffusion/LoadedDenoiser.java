@@ -2,6 +2,7 @@ package dev.remask.diffusion;
 
 import dev.remask.cuda.Context;
 import dev.remask.cuda.DeviceSpec;
+import dev.remask.kernel.Architecture;
 import dev.remask.kernel.DType;
 import dev.remask.kernel.SpecialTokens;
 import dev.remask.model.MaskPredictor;
@@ -17,6 +18,8 @@ final class LoadedDenoiser implements AutoCloseable {
   /// `<|eot_id|>` of tiny-llada's tokenizer; its config.json does not name it.
   private static final int TINY_EOT = 2046;
 
+  private static final String KERNELS = "remask.kernels";
+
   static final WorkspaceLimits LIMITS = new WorkspaceLimits(1024, 512, 32);
 
   final Context context;
@@ -31,6 +34,17 @@ final class LoadedDenoiser implements AutoCloseable {
 
   static LoadedDenoiser open(DeviceSpec device, DType dtype, GoldenCases.GoldenModel model) {
     return open(device, dtype, model.checkpoint());
+  }
+
+  /// The same with one family of kernels, as `REMASK_KERNELS` asks for it.
+  static LoadedDenoiser open(
+      DeviceSpec device, DType dtype, GoldenCases.GoldenModel model, Architecture family) {
+    System.setProperty(KERNELS, family.toString());
+    try {
+      return open(device, dtype, model);
+    } finally {
+      System.clearProperty(KERNELS);
+    }
   }
 
   static LoadedDenoiser open(DeviceSpec device, DType dtype, Path folder) {

@@ -22,7 +22,7 @@ class CommitTest {
 
   /// A sequence of `rows` rows without guidance whose canvas begins at 0 and block at `blockBegin`.
   private static Sequence single(int rows) {
-    return new Sequence(0, -1, 0, -1, rows, 0, 1, 0, 1, 0);
+    return new Sequence(0, -1, 0, -1, rows, 0, 1, 0, 1, 0, 0, RemaskingRule.LOW_CONFIDENCE);
   }
 
   /// Runs one commit of one block and returns the positions that changed, in order.
@@ -152,7 +152,7 @@ class CommitTest {
         device,
         DType.F32,
         bench -> {
-          for (int rows : new int[] {1, 7, 33, 255, 256, 257, 600}) {
+          for (int rows : new int[] {1, 7, 33, 255, 256, 257, 1500}) {
             for (int quota : new int[] {1, rows / 2 + 1, rows}) {
               float[] keys = new float[rows];
               for (int i = 0; i < rows; i++) {
@@ -189,9 +189,9 @@ class CommitTest {
         DType.F32,
         bench -> {
           // Canvases: A at 0 (guided, copy at 4), B at 8 (done), C at 12; two rows each.
-          var a = new Sequence(0, 4, 0, 6, 2, 1, 3, 0, 1.5f, 0);
-          var b = new Sequence(8, -1, 2, -1, 2, 3, 3, 0, 1, 0);
-          var c = new Sequence(12, -1, 4, -1, 2, 4, 5, 0, 1, 0);
+          var a = new Sequence(0, 4, 0, 6, 2, 1, 3, 0, 1.5f, 0, 0, RemaskingRule.LOW_CONFIDENCE);
+          var b = new Sequence(8, -1, 2, -1, 2, 3, 3, 0, 1, 0, 0, RemaskingRule.LOW_CONFIDENCE);
+          var c = new Sequence(12, -1, 4, -1, 2, 4, 5, 0, 1, 0, 0, RemaskingRule.LOW_CONFIDENCE);
           int[] canvas = new int[16];
           Arrays.fill(canvas, MASK);
           var device1 = bench.ints(canvas);
@@ -246,8 +246,12 @@ class CommitTest {
         DType.F32,
         bench -> {
           int rows = 300; // more than a CTA has threads
-          var guided = new Sequence(0, 1000, 0, 2 * rows, rows, 0, 3, 0, 2, 0);
-          var plain = new Sequence(2000, -1, rows, -1, rows, 3, 4, 0, 1, 0);
+          var guided =
+              new Sequence(
+                  0, 1000, 0, 2 * rows, rows, 0, 3, 0, 2, 0, 0, RemaskingRule.LOW_CONFIDENCE);
+          var plain =
+              new Sequence(
+                  2000, -1, rows, -1, rows, 3, 4, 0, 1, 0, 0, RemaskingRule.LOW_CONFIDENCE);
           var states = bench.sequences(guided, plain);
           var plan =
               bench.plan(

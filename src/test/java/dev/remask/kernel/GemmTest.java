@@ -36,6 +36,7 @@ class GemmTest {
             for (int m : new int[] {1, Gemm.TILE_M - 1, Gemm.TILE_M, Gemm.TILE_M + 1}) {
               compares(bench, seed, type, m, Gemm.TILE_N, 32, 0);
             }
+            compares(bench, seed, type, GemmChoice.FEW_ROWS + 1, 70, 72, 0);
             for (int n : new int[] {1, Gemm.TILE_N - 1, Gemm.TILE_N + 1}) {
               compares(bench, seed, type, 7, n, 64, 0);
             }

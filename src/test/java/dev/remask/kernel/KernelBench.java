@@ -15,7 +15,10 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 
 /// One device's operations, a stream and memory, for the length of a test body.
 ///
@@ -29,26 +32,48 @@ final class KernelBench implements AutoCloseable {
   private final Deque<AutoCloseable> owned = new ArrayDeque<>();
   final Stream stream;
   final DType dtype;
+
+  /// The family of kernels that [#operations] takes variants from.
+  final Architecture architecture;
+
   final Operations operations;
 
-  private KernelBench(Context context, DType dtype) {
+  private KernelBench(Context context, DType dtype, Architecture architecture) {
     this.context = context;
     this.dtype = dtype;
-    operations = own(Operations.load(context, dtype));
+    this.architecture = architecture;
+    operations = own(Operations.load(context, dtype, architecture));
     stream = own(context.newStream());
   }
 
-  /// Runs `body` on the device thread of `device`'s shared context.
+  /// Runs `body` on the device thread of `device`'s shared context, once for each family of kernels
+  /// that the device can run and that has variants for the dtype.
   static void on(DeviceSpec device, DType dtype, Consumer<KernelBench> body) {
+    architectures(device, dtype).forEach(family -> on(device, dtype, family, body));
+  }
+
+  /// Runs `body` once, with one family of kernels.
+  static void on(
+      DeviceSpec device, DType dtype, Architecture architecture, Consumer<KernelBench> body) {
     Context context = TestDevices.context(device);
     context.run(() -> {
-      try (var bench = new KernelBench(context, dtype)) {
+      try (var bench = new KernelBench(context, dtype, architecture)) {
         body.accept(bench);
+      } catch (AssertionError | RuntimeException e) {
+        e.addSuppressed(new AssertionError("with the " + architecture + " kernels, " + dtype));
+        throw e;
       }
     });
   }
 
-  /// Runs `body` once for each dtype.
+  /// The families of kernels to test on `device` with `dtype`.
+  static Set<Architecture> architectures(DeviceSpec device, DType dtype) {
+    return Architecture.runnable(TestDevices.context(device).device()).stream()
+        .map(family -> family.forType(dtype))
+        .collect(Collectors.toCollection(TreeSet::new));
+  }
+
+  /// Runs `body` for each dtype and family of kernels.
   static void onBoth(DeviceSpec device, Consumer<KernelBench> body) {
     for (DType dtype : DType.values()) {
       on(device, dtype, body);

@@ -50,9 +50,37 @@ class LaunchCheckTest {
           "rope: qkv",
           () -> o.rope().launch(stream, small, large, large, 2, new Rope.Shape(4, 1, 4)));
       var shape = new Attention.Shape(1, 2, 2, 2, 1, 1, 64, 64, 64, 64);
+      AttentionWork work = o.attention().work(new int[] {2}, new int[] {2});
       refused(
           "attention: k",
-          () -> o.attention().launch(stream, large, large, small, large, large, large, shape));
+          () ->
+              o.attention()
+                  .launch(
+                      stream,
+                      new Attention.Buffers(
+                          large, large, small, large, large, large, null, null, null),
+                      shape,
+                      work));
+      refused(
+          "attention: the work is for 1 sequences of up to 2 queries, 2 queries and 2 keys",
+          () ->
+              o.attention()
+                  .launch(
+                      stream,
+                      new Attention.Buffers(
+                          large, large, large, large, large, large, null, null, null),
+                      new Attention.Shape(1, 2, 2, 3, 1, 1, 64, 64, 64, 64),
+                      work));
+      refused(
+          "attention: lse is written by the tensor-core kernels only",
+          () ->
+              o.attention()
+                  .launch(
+                      stream,
+                      new Attention.Buffers(
+                          large, large, large, large, large, large, null, null, large),
+                      shape,
+                      work));
       try (Gemm.Plan plan = o.gemm().plan(MatmulType.F32_F32, 2, 3, 4)) {
         refused("gemm: w", () -> plan.launch(stream, large, large, small));
       }
@@ -69,6 +97,37 @@ class LaunchCheckTest {
                       8,
                       new SpecialTokens(8, 0, -1, -1)));
     });
+  }
+
+  /// On the kernels that need them; the others bring null.
+  @Test
+  void attention_wantsWorkAndScratch_whereItsKernelsReadThem() {
+    KernelBench.on(
+        TestDevices.emulator(),
+        DType.BF16,
+        Architecture.SM80,
+        bench -> {
+          Attention attention = bench.operations.attention();
+          DeviceBuffer any = bench.poison(DType.F32, 64_000).buffer();
+          AttentionWork work = attention.work(new int[] {4}, new int[] {300});
+          var shape = new Attention.Shape(1, 4, 4, 300, 1, 1, 64, 64, 64, 64);
+          refused(
+              "attention: work is null; 24 elements of 4 bytes are wanted",
+              () ->
+                  attention.launch(
+                      bench.stream,
+                      new Attention.Buffers(any, any, any, any, any, any, null, null, null),
+                      shape,
+                      work));
+          refused(
+              "attention: scratch is null; 528 elements of 4 bytes are wanted",
+              () ->
+                  attention.launch(
+                      bench.stream,
+                      new Attention.Buffers(any, any, any, any, any, any, any, null, null),
+                      shape,
+                      work));
+        });
   }
 
   @Test
@@ -95,6 +154,16 @@ class LaunchCheckTest {
                       1,
                       8,
                       new SpecialTokens(9, 0, -1, -1)));
+      refused(
+          "rows is 65536; a launch takes at most 65535",
+          () ->
+              o.maskedSelect()
+                  .launch(
+                      bench.stream,
+                      new MaskedSelect.Buffers(any, any, any, any, any, any, any, any),
+                      65_536,
+                      8,
+                      new SpecialTokens(8, 0, -1, -1)));
     });
   }
 

@@ -21,7 +21,10 @@ final class SelectCase {
 
   record Choice(int candidate, float key) {}
 
-  private record Reference(int candidate, double key, double relativeBound) {}
+  private record Key(double value, double relativeBound) {}
+
+  /// A row as the rules of selection see it: guided, suppressed and absent logits in place.
+  private record Row(double[] logits, double[] magnitudes) {}
 
   private final SpecialTokens tokens;
   private final int columns;
@@ -29,6 +32,8 @@ final class SelectCase {
   private float[] logits;
   private int rows;
   int flags;
+  RemaskingRule rule = RemaskingRule.LOW_CONFIDENCE;
+  float temperature;
   boolean guided;
   boolean done;
   int step = 11;
@@ -66,11 +71,14 @@ final class SelectCase {
             1,
             flags,
             GUIDANCE,
-            seed);
+            temperature,
+            seed,
+            rule);
     var candidates = bench.ints(new int[rows]);
     var keys = bench.poison(DType.F32, rows);
     int slices = Math.ceilDiv(columns, sliceWidth);
-    var partials = bench.poison(DType.F32, rows * slices * 4);
+    int partialFloats = DiffusionState.PARTIAL_BYTES / Float.BYTES;
+    var partials = bench.poison(DType.F32, rows * slices * partialFloats);
     bench
         .operations
         .maskedSelect()
@@ -103,78 +111,163 @@ final class SelectCase {
   Choice[] check(KernelBench bench, Seed random) {
     Choice[] choices = run(bench);
     for (int row = 0; row < rows; row++) {
-      Reference expected = reference(row);
       Choice actual = choices[row];
       String what =
-          "row %d of %d, %s, %d columns in slices of %d, flags %d, guided %b, %s"
-              .formatted(row, rows, tokens, columns, sliceWidth, flags, guided, random);
-      assertEquals(expected.candidate, actual.candidate, what);
-      if (expected.key == Double.POSITIVE_INFINITY) {
-        assertEquals(Float.POSITIVE_INFINITY, actual.key, what);
-        continue;
-      }
-      double error = Math.abs(actual.key - expected.key);
-      assertTrue(
-          error <= expected.relativeBound * Math.abs(expected.key),
-          () -> what + ": key " + actual.key + ", expected " + expected.key);
+          "row %d of %d, %s, %d columns in slices of %d, flags %d, guided %b, %s, temperature %s, %s"
+              .formatted(
+                  row, rows, tokens, columns, sliceWidth, flags, guided, rule, temperature, random);
+      check(row, actual, what);
     }
     return choices;
   }
 
-  private Reference reference(int row) {
-    boolean selectable = !done && Arrays.stream(committed).noneMatch(r -> r == row);
-    if (!selectable) {
-      return new Reference(-1, -1, 0);
+  private void check(int index, Choice actual, String what) {
+    boolean selectable = !done && Arrays.stream(committed).noneMatch(r -> r == index);
+    Row row = row(index);
+    int expected = selectable ? candidate(row, index, actual.candidate) : -1;
+    assertEquals(expected, actual.candidate, what);
+    if (expected < 0) {
+      assertEquals(-1, actual.key, what);
+      return;
     }
-    boolean defer = (flags & DiffusionState.DEFER_EOS) != 0;
+    if ((flags & DiffusionState.DEFER_EOS) != 0 && isEnd(expected)) {
+      assertEquals(Float.POSITIVE_INFINITY, actual.key, what);
+      return;
+    }
+    Key key = key(row, index, expected);
+    if (key.value > Float.MAX_VALUE) {
+      assertEquals(Float.MAX_VALUE, actual.key, what);
+      return;
+    }
+    double error = Math.abs(actual.key - key.value);
+    assertTrue(
+        error <= key.relativeBound * Math.abs(key.value) + Float.MIN_VALUE,
+        () -> what + ": key " + actual.key + ", expected " + key.value);
+  }
+
+  private Row row(int index) {
     var values = new double[columns];
-    int best = -1;
-    int top = -1;
+    var magnitudes = new double[columns];
     for (int j = 0; j < columns; j++) {
-      double value = logits[row * columns + j];
+      double value = logits[index * columns + j];
+      magnitudes[j] = Math.abs(value);
       if (guided) {
-        double base = logits[(rows + row) * columns + j];
+        double base = logits[(rows + index) * columns + j];
+        magnitudes[j] = Math.abs(base) + 3 * GUIDANCE * Math.abs(value - base);
         value = base + GUIDANCE * (value - base);
       }
-      if ((flags & DiffusionState.SUPPRESS_EOS) != 0 && j == tokens.eos()) {
-        value = Double.NEGATIVE_INFINITY;
+      boolean absent = (flags & DiffusionState.SUPPRESS_EOS) != 0 && j == tokens.eos();
+      values[j] = absent || Double.isNaN(value) ? Double.NEGATIVE_INFINITY : value;
+    }
+    return new Row(values, magnitudes);
+  }
+
+  /// The id to choose, or `actual` where f32 cannot tell the two apart: an id's noisy logit is off
+  /// by the roundings of its sum and of the noise, two logarithms of 2 ulp each.
+  private int candidate(Row row, int index, int actual) {
+    int best = -1;
+    double most = Double.NEGATIVE_INFINITY;
+    double bestError = 0;
+    double actualValue = Double.NEGATIVE_INFINITY;
+    double actualError = 0;
+    for (int id = 0; id < tokens.vocabulary(); id++) {
+      double value = row.logits[id];
+      if (id == tokens.mask() || value == Double.NEGATIVE_INFINITY) {
+        continue;
       }
-      boolean candidate = j < tokens.vocabulary() && j != tokens.mask();
-      if (candidate && value > (best < 0 ? Double.NEGATIVE_INFINITY : values[best])) {
-        best = j;
+      double error = 0;
+      if (temperature > 0) {
+        double noise = gumbel(seed, step, BLOCK_BEGIN + index, id);
+        value += temperature * noise;
+        error =
+            (2 * row.magnitudes[id] + temperature * (12 + 4 * Math.abs(noise)))
+                * Numbers.F32_UNIT_ROUNDOFF;
       }
-      values[j] = value;
-      if (!(defer && isEnd(j)) && (top < 0 || value > values[top])) {
-        top = j;
+      if (value > most) {
+        best = id;
+        most = value;
+        bestError = error;
+      }
+      if (id == actual) {
+        actualValue = value;
+        actualError = error;
       }
     }
-    if (best < 0) {
-      return new Reference(-1, -1, 0);
+    return temperature > 0 && actualValue >= most - bestError - actualError ? actual : best;
+  }
+
+  private Key key(Row row, int index, int chosen) {
+    if (rule == RemaskingRule.RANDOM_ORDER) {
+      return new Key(randomKey(seed, step, BLOCK_BEGIN + index), 0);
     }
-    if (defer && isEnd(best)) {
-      return new Reference(best, Double.POSITIVE_INFINITY, 0);
-    }
-    if ((flags & DiffusionState.RANDOM_REMASKING) != 0) {
-      return new Reference(best, randomKey(seed, step, BLOCK_BEGIN + row), 0);
-    }
-    // Odds without the candidate's own term: the sum of what speaks against it.
-    double against = 0;
-    double widest = 0;
+    boolean defer = (flags & DiffusionState.DEFER_EOS) != 0;
+    double top = Double.NEGATIVE_INFINITY;
+    double first = Double.NEGATIVE_INFINITY;
+    double second = Double.NEGATIVE_INFINITY;
     for (int j = 0; j < columns; j++) {
-      if (j != best && !(defer && isEnd(j))) {
-        against += Math.exp(values[j] - values[best]);
-        if (values[j] != Double.NEGATIVE_INFINITY) {
-          widest = Math.max(widest, values[top] - values[j]);
-        }
+      if (defer && isEnd(j)) {
+        continue;
+      }
+      double value = row.logits[j];
+      top = Math.max(top, value);
+      if (j < tokens.vocabulary() && j != tokens.mask()) {
+        second = Math.max(second, Math.min(first, value));
+        first = Math.max(first, value);
+      }
+    }
+    // What the sum is in units of, and what it leaves out: the candidate, the margin's leader, for
+    // the entropy a largest column.
+    double reference =
+        switch (rule) {
+          case LOW_CONFIDENCE -> row.logits[chosen];
+          case MARGIN -> first;
+          default -> top;
+        };
+    double against = 0;
+    double mean = 0;
+    double widest = 0;
+    double magnitude = 0;
+    boolean own = false;
+    for (int j = 0; j < columns; j++) {
+      double value = row.logits[j];
+      if (defer && isEnd(j) || value == Double.NEGATIVE_INFINITY) {
+        continue;
+      }
+      widest = Math.max(widest, top - value);
+      magnitude = Math.max(magnitude, guided ? row.magnitudes[j] : 0);
+      double weight = Math.exp(value - reference);
+      mean += weight * (top - value);
+      if (!own && (rule == RemaskingRule.LOW_CONFIDENCE ? j == chosen : value == reference)) {
+        own = true;
+      } else {
+        against += weight;
       }
     }
     // Every exp is off by its 4 ulp and by the rounding of its argument, `widest` ulp at most, and
-    // so is every rescaling, of which a column's term sees one per merge: a thread's few, 8 in the
-    // CTA, one per slice. Adding `columns` terms in any order adds one rounding each. Where the
-    // candidate is not the largest column, its share is divided by: three times that.
+    // so is every rescaling, of which a column's term sees one per slice. Adding `columns` terms in
+    // any order adds one rounding each. Where the reference is not the largest column, its share is
+    // divided by; the margin subtracts two shares, whose logits may be wrong by the guidance's
+    // rounding, entropy adds its parts: all below three times that.
     int slices = Math.ceilDiv(columns, sliceWidth);
-    double relative = (4 + widest) * (12 + slices + columns / 256.0) + columns;
-    return new Reference(best, against, 3 * relative * Numbers.F32_UNIT_ROUNDOFF);
+    double relative =
+        3 * ((4 + widest) * (12 + slices + columns / 256.0) + columns) * Numbers.F32_UNIT_ROUNDOFF;
+    return switch (rule) {
+      case LOW_CONFIDENCE -> new Key(against, relative);
+      case MARGIN -> {
+        if (first == second) {
+          yield new Key(Double.POSITIVE_INFINITY, 0);
+        }
+        // A row's two largest are exact, but for the guidance's rounding, which a small lead shows.
+        double lead = -Math.expm1(second - first);
+        double mixing = 4 * magnitude * Numbers.F32_UNIT_ROUNDOFF / lead;
+        yield new Key((against + Math.exp(second - first)) / lead, relative + mixing);
+      }
+      case ENTROPY -> {
+        double entropy = Math.log1p(against) + mean / (1 + against);
+        yield new Key(Math.expm1(entropy), relative * (1 + entropy));
+      }
+      case RANDOM_ORDER -> throw new AssertionError();
+    };
   }
 
   private boolean isEnd(int id) {
@@ -186,6 +279,12 @@ final class SelectCase {
     int word = philox(step, position, 0, 1, (int) seed, (int) (seed >>> 32))[0];
     double u = ((word >>> 8) + 0.5) * 0x1p-24;
     return (float) ((1 - u) / u);
+  }
+
+  /// The noise of temperature, as documented in kernels/include/gumbel.h.
+  static double gumbel(long seed, int step, int position, int id) {
+    int word = philox(step, position, id / 4, 2, (int) seed, (int) (seed >>> 32))[id % 4];
+    return -Math.log(-Math.log(Math.max((word >>> 8) * 0x1p-24, 0x1p-25)));
   }
 
   /// Philox4x32-10 of a counter of four words and a key of two.

@@ -13,20 +13,30 @@ final class RefMaskPredictor {
   private final ModelConfig config;
   private final Path folder;
   private final DType dtype;
-  private final boolean roundActivations;
+  private final Rounding rounding;
+
+  /// What is rounded to the dtype besides the weights: the error that the dtype brings by itself,
+  /// however exact the arithmetic.
+  enum Rounding {
+    NONE,
+    /// Whatever the runtime stores in its dtype, operation by operation.
+    COMPOSED,
+    /// The same where products are fused with what follows them, so that their sums are not stored,
+    /// and attention multiplies V with weights in the dtype, as tensor cores want them.
+    FUSED
+  }
 
   /// Exact but for the weights, which are rounded to `dtype` as the runtime rounds them at load.
   RefMaskPredictor(Path folder, DType dtype) {
-    this(folder, dtype, false);
+    this(folder, dtype, Rounding.NONE);
   }
 
-  /// With `roundActivations`, whatever the runtime stores in `dtype` is rounded to it here too: the
-  /// error that the dtype brings by itself, however exact the arithmetic.
-  RefMaskPredictor(Path folder, DType dtype, boolean roundActivations) {
+  /// With the weights rounded to `dtype`, and what `rounding` says.
+  RefMaskPredictor(Path folder, DType dtype, Rounding rounding) {
     this.folder = folder;
     this.config = ModelConfig.read(folder);
     this.dtype = dtype;
-    this.roundActivations = roundActivations;
+    this.rounding = rounding;
   }
 
   /// Logits [T, E] of a sequence.
@@ -52,26 +62,26 @@ final class RefMaskPredictor {
     double[][] n = norm(x, weight(checkpoint, block + "attn_norm"));
     int qWidth = config.heads() * headDim;
     int kvWidth = config.kvHeads() * headDim;
-    double[][] q = stored(multiply(n, weight(checkpoint, block + "q_proj"), qWidth));
-    double[][] k = stored(multiply(n, weight(checkpoint, block + "k_proj"), kvWidth));
+    double[][] q = product(multiply(n, weight(checkpoint, block + "q_proj"), qWidth));
+    double[][] k = product(multiply(n, weight(checkpoint, block + "k_proj"), kvWidth));
     double[][] v = stored(multiply(n, weight(checkpoint, block + "v_proj"), kvWidth));
     rotate(q);
     rotate(k);
     stored(q);
     stored(k);
     double[][] attended = attention(q, k, v);
-    add(x, stored(multiply(attended, weight(checkpoint, block + "attn_out"), config.dModel())));
+    add(x, product(multiply(attended, weight(checkpoint, block + "attn_out"), config.dModel())));
     n = norm(x, weight(checkpoint, block + "ff_norm"));
     int f = config.mlpHiddenSize();
-    double[][] gate = stored(multiply(n, weight(checkpoint, block + "ff_proj"), f));
-    double[][] up = stored(multiply(n, weight(checkpoint, block + "up_proj"), f));
+    double[][] gate = product(multiply(n, weight(checkpoint, block + "ff_proj"), f));
+    double[][] up = product(multiply(n, weight(checkpoint, block + "up_proj"), f));
     for (int t = 0; t < x.length; t++) {
       for (int i = 0; i < f; i++) {
         gate[t][i] = gate[t][i] / (1 + Math.exp(-gate[t][i])) * up[t][i];
       }
     }
     stored(gate);
-    add(x, stored(multiply(gate, weight(checkpoint, block + "ff_out"), config.dModel())));
+    add(x, product(multiply(gate, weight(checkpoint, block + "ff_out"), config.dModel())));
   }
 
   private double[][] attention(double[][] q, double[][] k, double[][] v) {
@@ -95,6 +105,9 @@ final class RefMaskPredictor {
         for (int j = 0; j < k.length; j++) {
           weights[j] = Math.exp(weights[j] - max);
           sum += weights[j];
+          if (rounding == Rounding.FUSED) {
+            weights[j] = rounded(weights[j]);
+          }
         }
         for (int j = 0; j < k.length; j++) {
           for (int i = 0; i < headDim; i++) {
@@ -164,14 +177,23 @@ final class RefMaskPredictor {
 
   /// Rounds in place what the runtime stores in its dtype. f32 by comparison loses nothing.
   private double[][] stored(double[][] x) {
-    if (roundActivations && dtype == DType.BF16) {
+    if (rounding != Rounding.NONE) {
       for (double[] row : x) {
         for (int i = 0; i < row.length; i++) {
-          row[i] = Bf16.round((float) row[i]);
+          row[i] = rounded(row[i]);
         }
       }
     }
     return x;
+  }
+
+  /// The same for products that an operation follows with which they may be fused.
+  private double[][] product(double[][] x) {
+    return rounding == Rounding.FUSED ? x : stored(x);
+  }
+
+  private double rounded(double x) {
+    return dtype == DType.BF16 ? Bf16.round((float) x) : x;
   }
 
   private double[] weight(SafeTensors checkpoint, String name) {

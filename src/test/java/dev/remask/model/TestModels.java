@@ -1,5 +1,6 @@
 package dev.remask.model;
 
+import dev.remask.Remask;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URISyntaxException;
@@ -14,7 +15,7 @@ final class TestModels {
 
   /// The default model: trained, bf16, head_dim 128.
   static Path tinyLlada() {
-    return resource("/dev/remask/models/tiny-llada/config.json").getParent();
+    return Remask.defaultModel();
   }
 
   /// Random f32 weights, head_dim 64, two query heads over one key head, vocabulary 500 of 512.
