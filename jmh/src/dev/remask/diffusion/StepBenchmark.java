@@ -7,6 +7,7 @@ import dev.remask.cuda.DeviceSpec;
 import dev.remask.cuda.Stream;
 import dev.remask.kernel.DType;
 import dev.remask.kernel.DiffusionState;
+import dev.remask.kernel.RemaskingRule;
 import dev.remask.kernel.SpecialTokens;
 import dev.remask.model.Batch;
 import dev.remask.model.MaskPredictor;
@@ -114,7 +115,8 @@ public class StepBenchmark {
     DiffusionState.write(
         memory.staging,
         LOOPING_SEQUENCE,
-        new DiffusionState.Sequence(0, -1, 0, -1, ANSWER, 0, STEPS, 0, 1, 0));
+        new DiffusionState.Sequence(
+            0, -1, 0, -1, ANSWER, 0, STEPS, 0, 1, 0, 0, RemaskingRule.LOW_CONFIDENCE));
     for (int i = 0; i < STEPS; i++) {
       DiffusionState.write(
           memory.staging,

@@ -1,0 +1,147 @@
+package dev.remask.bundle;
+
+import dev.remask.cuda.Context;
+import dev.remask.cuda.DeviceBuffer;
+import dev.remask.cuda.DeviceMemory;
+import dev.remask.cuda.PinnedMemory;
+import dev.remask.cuda.Stream;
+import dev.remask.kernel.Architecture;
+import dev.remask.kernel.DType;
+import dev.remask.kernel.DiffusionState;
+import dev.remask.kernel.Operations;
+import dev.remask.testing.Bf16;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.Random;
+import java.util.function.Consumer;
+
+/// Memory, random data and operations for one benchmark; closing frees them. Device thread.
+final class Bench implements AutoCloseable {
+  /// Random values are made once and repeated: power and speed depend on the bits' variety only.
+  private static final int RANDOM_BYTES = 1 << 24;
+
+  private static final int TABLE = 1 << 16;
+
+  private final Context context;
+  private final Deque<AutoCloseable> owned = new ArrayDeque<>();
+  final Stream stream;
+
+  Bench(Context context) {
+    this.context = context;
+    stream = own(context.newStream());
+  }
+
+  <T extends AutoCloseable> T own(T resource) {
+    owned.push(resource);
+    return resource;
+  }
+
+  Context context() {
+    return context;
+  }
+
+  Operations operations(Architecture architecture) {
+    return own(Operations.load(context, DType.BF16, architecture));
+  }
+
+  DeviceBuffer empty(long bytes) {
+    DeviceMemory memory = own(context.allocate(bytes));
+    return memory.buffer();
+  }
+
+  /// Normally distributed values.
+  DeviceBuffer bf16(long count) {
+    return random(count, Short.BYTES);
+  }
+
+  /// Normally distributed values.
+  DeviceBuffer f32(long count) {
+    return random(count, Float.BYTES);
+  }
+
+  DeviceBuffer ints(int... values) {
+    return upload(MemorySegment.ofArray(values));
+  }
+
+  DeviceBuffer upload(MemorySegment values) {
+    DeviceBuffer buffer = empty(values.byteSize());
+    try (PinnedMemory staging = context.allocatePinned(values.byteSize())) {
+      MemorySegment.ofBuffer(staging.buffer()).copyFrom(values);
+      stream.copyToDevice(buffer, staging, 0, values.byteSize());
+      stream.synchronize();
+    }
+    return buffer;
+  }
+
+  /// A sequence's state as the device has it.
+  DeviceBuffer state(DiffusionState.Sequence sequence) {
+    return written(
+        DiffusionState.SEQUENCE_BYTES, memory -> DiffusionState.write(memory, 0, sequence));
+  }
+
+  /// A plan entry as the device has it.
+  DeviceBuffer state(DiffusionState.PlanEntry entry) {
+    return written(
+        DiffusionState.PLAN_ENTRY_BYTES, memory -> DiffusionState.write(memory, 0, entry));
+  }
+
+  private DeviceBuffer written(int bytes, Consumer<PinnedMemory> write) {
+    DeviceBuffer buffer = empty(bytes);
+    try (PinnedMemory staging = context.allocatePinned(bytes)) {
+      write.accept(staging);
+      stream.copyToDevice(buffer, staging, 0, bytes);
+      stream.synchronize();
+    }
+    return buffer;
+  }
+
+  private DeviceBuffer random(long count, int elementBytes) {
+    long bytes = count * elementBytes;
+    DeviceBuffer buffer = empty(bytes);
+    int chunk = (int) Math.min(bytes, RANDOM_BYTES);
+    try (PinnedMemory staging = context.allocatePinned(chunk)) {
+      fill(MemorySegment.ofBuffer(staging.buffer()), elementBytes);
+      for (long at = 0; at < bytes; at += chunk) {
+        long length = Math.min(chunk, bytes - at);
+        stream.copyToDevice(buffer.slice(at, length), staging, 0, length);
+      }
+      stream.synchronize();
+    }
+    return buffer;
+  }
+
+  private static void fill(MemorySegment segment, int elementBytes) {
+    var random = new Random(7);
+    var table = new float[TABLE];
+    for (int i = 0; i < TABLE; i++) {
+      table[i] = (float) random.nextGaussian();
+    }
+    long state = 1;
+    long count = segment.byteSize() / elementBytes;
+    for (long i = 0; i < count; i++) {
+      state = state * 6364136223846793005L + 1442695040888963407L;
+      float value = table[(int) (state >>> 48)];
+      if (elementBytes == Short.BYTES) {
+        segment.setAtIndex(ValueLayout.JAVA_SHORT, i, Bf16.toBits(value));
+      } else {
+        segment.setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
+      }
+    }
+  }
+
+  @Override
+  public void close() {
+    stream.synchronize();
+    while (!owned.isEmpty()) {
+      try {
+        owned.pop().close();
+      } catch (RuntimeException e) {
+        throw e;
+      } catch (Exception e) {
+        throw new AssertionError(e);
+      }
+    }
+  }
+}
