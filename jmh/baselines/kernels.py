@@ -1,11 +1,10 @@
 """PyTorch's times for the shapes of the GPU bundle's benchmarks, beside ours on the same card.
 
 Prints a line of JSON that says what PyTorch this is, then answers each line of standard input, a
-JSON object with `operation` and its shape, by a line {"times": [...]}. Timed as ours are: device
-events, the L2 cache flushed before every run, random data, median with the middle 80 %.
+JSON object with `operation` and its shape, by a line {"times": [...]}: the microseconds of each run
+of each way. Timed as ours are: device events, the L2 cache flushed before every run, random data.
 """
 import json
-import statistics
 import sys
 import time
 
@@ -48,15 +47,7 @@ def timed(way, work, request):
         end = time.perf_counter() + request["seconds"]
         while len(times) < MOST_RUNS and (len(times) < FEWEST_RUNS or time.perf_counter() < end):
             times.append(once(work, flush))
-    times.sort()
-    at = lambda quantile: times[round(quantile * (len(times) - 1))]
-    return {
-        "way": "torch " + way,
-        "median_us": statistics.median(times),
-        "low_us": at(0.1),
-        "high_us": at(0.9),
-        "runs": len(times),
-    }
+    return {"way": "torch " + way, "runs_us": times}
 
 
 def attention(r):

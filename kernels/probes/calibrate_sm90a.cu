@@ -47,6 +47,30 @@ __device__ __forceinline__ void wgmma_from_shared(unsigned* out, unsigned a_lead
   }
 }
 
+// out[4][128][kN / 2]: A in registers, B in shared memory, `step` bytes further in each round.
+template <int kN, bool kTransB>
+__device__ __forceinline__ void wgmma_from_registers(unsigned* out, unsigned leading, int step) {
+  unsigned* words = calibrate_sm90a_shared;
+  fill(words, kBWords, Filling::kPairs, 11);
+  ptx::fence_proxy_async();
+  __syncthreads();
+  const ptx::SharedAddress b = ptx::shared_address(words);
+  for (int round = 0; round < 4; round++) {
+    float d[kN / 2];
+    unsigned a[4];
+    for (int i = 0; i < kN / 2; i++) d[i] = 0;
+    for (unsigned i = 0; i < 4; i++) a[i] = small_pair(threadIdx.x * 4 + i, 20 + round);
+    ptx::wgmma_fence(d);
+    ptx::wgmma<kN, kTransB>(
+        d, a, ptx::smem_descriptor(b + round * step, leading, 1024, ptx::Swizzle::k128), false);
+    ptx::wgmma_commit();
+    ptx::wgmma_wait<0>(d);
+    for (int i = 0; i < kN / 2; i++) {
+      out[(round * kGroup + threadIdx.x) * (kN / 2) + i] = __float_as_uint(d[i]);
+    }
+  }
+}
+
 template <int kRank>
 __device__ __forceinline__ void load_box(unsigned* out, const ptx::TensorMap& map, int at0, int at1,
                                          int at2, int at3, int at4, int bytes) {
@@ -126,27 +150,25 @@ extern "C" __global__ void __launch_bounds__(kGroup)
   wgmma_from_shared<128, true>(out, 16, 1024, 8192, 1024, 2048, ptx::Swizzle::k128, 4);
 }
 
-// A in registers: out[4][128][32].
+extern "C" __global__ void __launch_bounds__(kGroup) calibrate_wgmma_n176_sm90a(unsigned* out) {
+  wgmma_from_shared<176, false>(out, 16, 1024, 16, 1024, 32, ptx::Swizzle::k128, 4);
+}
+extern "C" __global__ void __launch_bounds__(kGroup) calibrate_wgmma_n192_sm90a(unsigned* out) {
+  wgmma_from_shared<192, false>(out, 16, 1024, 16, 1024, 32, ptx::Swizzle::k128, 4);
+}
+
+// A in registers: K-major B as Q K^T would have it, MN-major as P V has.
 extern "C" __global__ void __launch_bounds__(kGroup)
     calibrate_wgmma_registers_sm90a(unsigned* out) {
-  unsigned* words = calibrate_sm90a_shared;
-  fill(words, kBWords, Filling::kPairs, 11);
-  ptx::fence_proxy_async();
-  __syncthreads();
-  const ptx::SharedAddress b = ptx::shared_address(words);
-  for (int round = 0; round < 4; round++) {
-    float d[32];
-    unsigned a[4];
-    for (int i = 0; i < 32; i++) d[i] = 0;
-    for (unsigned i = 0; i < 4; i++) a[i] = small_pair(threadIdx.x * 4 + i, 20 + round);
-    ptx::wgmma_fence(d);
-    ptx::wgmma<64>(d, a, ptx::smem_descriptor(b + round * 32, 16, 1024, ptx::Swizzle::k128), false);
-    ptx::wgmma_commit();
-    ptx::wgmma_wait<0>(d);
-    for (int i = 0; i < 32; i++) {
-      out[(round * kGroup + threadIdx.x) * 32 + i] = __float_as_uint(d[i]);
-    }
-  }
+  wgmma_from_registers<64, false>(out, 16, 32);
+}
+extern "C" __global__ void __launch_bounds__(kGroup)
+    calibrate_wgmma_registers_n64_trans_sm90a(unsigned* out) {
+  wgmma_from_registers<64, true>(out, 8192, 2048);
+}
+extern "C" __global__ void __launch_bounds__(kGroup)
+    calibrate_wgmma_registers_n128_trans_sm90a(unsigned* out) {
+  wgmma_from_registers<128, true>(out, 8192, 2048);
 }
 
 // Boxes: shared memory after one load at the given coordinates, out[bytes / 4].

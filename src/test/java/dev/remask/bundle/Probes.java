@@ -127,7 +127,11 @@ final class Probes {
     all.wgmma("n256", 256, 2);
     all.wgmma("n64_trans", 64, 4);
     all.wgmma("n128_trans", 128, 4);
+    all.wgmma("n176", 176, 4);
+    all.wgmma("n192", 192, 4);
     all.wgmma("registers", 64, 4);
+    all.wgmma("registers_n64_trans", 64, 4);
+    all.wgmma("registers_n128_trans", 128, 4);
     all.boxes();
     all.add(
         "sm90a-bulk",

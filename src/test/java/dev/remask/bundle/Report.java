@@ -85,8 +85,7 @@ final class Report {
     line("");
     line(
         "Device events, L2 flushed before every run, random data; median µs (80 % of the runs)."
-            + " The ways of a case follow one another; PyTorch runs in a process of its own, case by"
-            + " case in turn."
+            + " The ways of a case take turns, PyTorch's, in a process of its own, among them."
             + " Floor: the larger of bytes / %.2f TB/s (measured copy, read and written) and FLOPs / %.0f TFLOP/s (the best product measured here)."
                 .formatted(bandwidth / 1e12, peak / 1e12));
     line("");

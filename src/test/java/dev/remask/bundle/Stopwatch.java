@@ -4,8 +4,6 @@ import dev.remask.cuda.Context;
 import dev.remask.cuda.DeviceMemory;
 import dev.remask.cuda.Event;
 import dev.remask.cuda.Stream;
-import java.util.Arrays;
-import tools.jackson.databind.node.ObjectNode;
 
 /// Times work on a stream by device events, the L2 cache emptied before every run.
 ///
@@ -30,31 +28,17 @@ final class Stopwatch implements AutoCloseable {
     end = context.newEvent();
   }
 
-  /// A median and its spread, in microseconds of device time.
-  record Timing(double medianUs, double lowUs, double highUs, int runs) {
-    /// Writes the fields that reports read; low and high hold 80 % of the runs.
-    ObjectNode addTo(ObjectNode json) {
-      return json.put("median_us", medianUs)
-          .put("low_us", lowUs)
-          .put("high_us", highUs)
-          .put("runs", runs);
-    }
-  }
-
-  /// Runs `work` for about `seconds`.
-  Timing time(double seconds, Runnable work) {
+  /// Runs `work` for about `seconds` and adds the times to `samples`.
+  void time(double seconds, Runnable work, Samples samples) {
     for (int i = 0; i < WARM_UP; i++) {
       once(work);
     }
-    var times = new double[MOST_RUNS];
-    int runs = 0;
     long begin = System.nanoTime();
-    while (runs < MOST_RUNS && (runs < FEWEST_RUNS || System.nanoTime() - begin < seconds * 1e9)) {
-      times[runs++] = once(work);
+    for (int runs = 0;
+        runs < MOST_RUNS && (runs < FEWEST_RUNS || System.nanoTime() - begin < seconds * 1e9);
+        runs++) {
+      samples.add(once(work));
     }
-    double[] sorted = Arrays.copyOf(times, runs);
-    Arrays.sort(sorted);
-    return new Timing(at(sorted, 0.5), at(sorted, 0.1), at(sorted, 0.9), runs);
   }
 
   private double once(Runnable work) {
@@ -64,10 +48,6 @@ final class Stopwatch implements AutoCloseable {
     stream.record(end);
     end.synchronize();
     return end.millisecondsSince(start) * 1e3;
-  }
-
-  private static double at(double[] sorted, double quantile) {
-    return sorted[(int) Math.round(quantile * (sorted.length - 1))];
   }
 
   @Override
