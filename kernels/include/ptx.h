@@ -131,15 +131,6 @@ REMASK_PTX CachePolicy evict_first_policy() {
   return policy;
 }
 
-// A policy for lines that other CTAs read, too.
-REMASK_PTX CachePolicy evict_last_policy() {
-  CachePolicy policy{0};
-#ifdef __CUDACC__
-  asm("createpolicy.fractional.L2::evict_last.b64 %0, 1.0;" : "=l"(policy.bits));
-#endif
-  return policy;
-}
-
 // Copies 16 bytes from global to shared memory past L1, some time before a cp_async_wait() of this
 // thread that covers it returns; zeros, without looking at `from`, if not valid. Both addresses are
 // multiples of 16. Other threads see it only after a barrier that follows that wait.
@@ -237,16 +228,6 @@ REMASK_PTX void store_release(unsigned* p, unsigned x) {
                : "memory");
 #else
   emulator::store_release(p, x);
-#endif
-}
-
-// *p += x without an answer, releasing: "my part is written".
-REMASK_PTX void reduce_add_release(unsigned* p, unsigned x) {
-#ifdef __CUDACC__
-  asm volatile("red.release.gpu.global.add.u32 [%0], %1;" ::"l"(__cvta_generic_to_global(p)), "r"(x)
-               : "memory");
-#else
-  emulator::atomic_add_acq_rel(p, x);
 #endif
 }
 

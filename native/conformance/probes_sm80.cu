@@ -48,8 +48,6 @@ __global__ void probe_ldmatrix_x2_trans(Words2* out, unsigned row) {
 
 __global__ void probe_evict_first_policy(CachePolicy* out) { *out = evict_first_policy(); }
 
-__global__ void probe_evict_last_policy(CachePolicy* out) { *out = evict_last_policy(); }
-
 __global__ void probe_cp_async_16(unsigned to, const void* from) { cp_async_16(to, from, true); }
 
 __global__ void probe_cp_async_16__zero(unsigned to, const void* from) {
@@ -73,8 +71,6 @@ __global__ void probe_exp2_approx(float* out, float x) { *out = exp2_approx(x); 
 __global__ void probe_load_acquire(unsigned* out, const unsigned* p) { *out = load_acquire(p); }
 
 __global__ void probe_store_release(unsigned* p, unsigned x) { store_release(p, x); }
-
-__global__ void probe_reduce_add_release(unsigned* p, unsigned x) { reduce_add_release(p, x); }
 
 __global__ void probe_atomic_add_acq_rel(unsigned* out, unsigned* p, unsigned x) {
   *out = atomic_add_acq_rel(p, x);
