@@ -294,6 +294,7 @@ __device__ __forceinline__ void attention(const Results& results, const ptx::Ten
   task.kv_head = task.head / (results.partial.heads / kv_heads);
   task.query = q_offsets[item.sequence] + item.query_begin;
   task.queries = min(P::kQueryTile, q_offsets[item.sequence + 1] - task.query);
+  if (task.queries <= 0) return;  // padding: no warp would arrive at the barriers
   task.key = kv_offsets[item.sequence] + item.key_begin;
   task.keys = item.key_end - item.key_begin;
   Place place;

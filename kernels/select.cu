@@ -1,11 +1,15 @@
 // select_slices, select_merge: for every masked position of the current block, the token it would
 // take and how sure that is (LLaDA's generate.py; the keys of the rules are in diffusion_state.h).
-// in logits f32[Rall,E], sequences, plan, row_sequence i32[R], canvas i32[T]
-// mid partials SelectPartial[R,slices]; out candidates i32[R] (-1: not selectable), keys f32[R]
-//   candidate = argmax of l + T * Gumbel noise over ids < vocabulary but the mask; ties: lowest id
+// in logits f32[Rall,E], rows Row[R], sequences, floors f32[R] (null: none; read where T > 0)
+// mid partials SelectPartial[R,slices]
+// out candidates i32[R], keys f32[R], both -1 for a row of another kind than kChoose or without a
+// candidate
+//   candidate = argmax of l + T * Gumbel noise over ids < vocabulary but the mask, l >= floor;
+//   ties: lowest id
 //   key, of the clean l: by default the odds of being wrong, (sum of exp(l) over the columns) /
 //   exp(l_candidate) - 1, not the probability, because f32 cannot tell 1 - 1e-8 from 1: `rest`
-//   leaves one maximal column out of the sum. l = -inf and NaN count as absent.
+//   leaves one maximal column out of the sum. l = -inf and NaN count as absent; floors are no part
+//   of it.
 // 1 a CTA has one slice of one row, at most 8192 columns: a thread loads its 32 logits, 16 bytes a
 // time and all in flight at once, and keeps them in registers
 // 2 maxima by shuffle, then smem over the warps: exact in any order
@@ -18,9 +22,8 @@
 // floor R=32 E=126464: 16.2 MB / 4.8 TB/s = 3.4 us (H200), R=4096: 432 us; not measured
 #include <float.h>
 
-#include "include/diffusion_state.h"
 #include "include/gumbel.h"
-#include "include/lanes.h"
+#include "include/row_logits.h"
 #include "include/select_partial.h"
 #include "include/warp.h"
 
@@ -30,94 +33,25 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kResidentBlocks = 3;  // 3 * 256 threads * 128 bytes in flight cover the latency
 constexpr int kWarps = kThreads / kWarpThreads;
-constexpr int kLanes = kVectorLanes<float>;
+constexpr int kLanes = kLogitLanes;
 constexpr int kVectors = 8;               // of a thread
 constexpr int kHeld = kVectors * kLanes;  // its logits
 constexpr int kCopyVectors = 4;           // of the copy in registers at once
 
-// A row of the current block and what its sequence says about it.
-struct Row {
-  const SequenceState* sequence;
-  int index;     // in the block
-  int position;  // in the sequence's canvas
-  int step;
-  bool selectable;  // the sequence is not done and the position still masked
-};
-
-__device__ __forceinline__ Row find_row(int row, const SequenceState* sequences,
-                                        const PlanEntry* plan, const int* row_sequence,
-                                        const int* canvas, int mask) {
-  Row found = {};
-  found.sequence = sequences + row_sequence[row];
-  if (found.sequence->cursor == found.sequence->plan_end) return found;
-  const PlanEntry& entry = plan[found.sequence->cursor];
-  found.index = row - found.sequence->row_begin;
-  found.position = entry.block_begin + found.index;
-  found.step = entry.step;
-  found.selectable = canvas[found.sequence->canvas_begin + found.position] == mask;
-  return found;
-}
-
-// Which columns may be chosen and which count in the softmax.
-struct Columns {
-  SpecialTokens tokens;
-  bool suppress_eos;
-  bool defer_eos;
-
-  __device__ __forceinline__ bool choosable(int id) const {
-    return id < tokens.vocabulary && id != tokens.mask;
-  }
-  __device__ __forceinline__ bool suppressed(int id) const {
-    return suppress_eos && id == tokens.eos;
-  }
-  __device__ __forceinline__ bool deferred(int id) const {
-    return defer_eos && (id == tokens.eos || id == tokens.eot);
-  }
-  // Whether every column of [begin, end) may be chosen and counts.
-  __device__ __forceinline__ bool plain(int begin, int end) const {
-    const auto within = [=](int id) { return id >= begin && id < end; };
-    return end <= tokens.vocabulary && !within(tokens.mask) &&
-           !((suppress_eos || defer_eos) && within(tokens.eos)) &&
-           !(defer_eos && within(tokens.eot));
-  }
-};
-
-// A slice of a row's logits, those of the unconditional copy mixed in where there is one.
-struct Slice {
-  const float* conditional;
-  const float* unconditional;  // null without guidance
-  float guidance;
-  int begin, end;
-  bool vectors;  // every vector of either row is aligned and whole
+// A slice of a row's logits.
+struct Slice : RowLogits {
+  int begin;
 
   // Id of the logit that a thread holds at `i`: threads take vectors in turn.
   __device__ __forceinline__ int id(int i) const {
     const int vector = i / kLanes * static_cast<int>(blockDim.x) + static_cast<int>(threadIdx.x);
     return begin + vector * kLanes + i % kLanes;
   }
-
-  // A vector of either row; `absent` beyond the slice.
-  __device__ __forceinline__ void read(float (&out)[kLanes], const float* __restrict__ row,
-                                       int first, float absent) const {
-    if (vectors && first < end) {
-      load<kLanes>(out, row + first);
-      return;
-    }
-#pragma unroll
-    for (int n = 0; n < kLanes; ++n) out[n] = first + n < end ? row[first + n] : absent;
-  }
-
-  // Mixes in the copy's vector.
-  __device__ __forceinline__ void mix(float (&x)[kLanes], const float (&base)[kLanes]) const {
-#pragma unroll
-    for (int n = 0; n < kLanes; ++n) x[n] = fmaf(guidance, x[n] - base[n], base[n]);
-  }
 };
 
-// NaN is absent: the maximum of it and -inf is -inf.
-__device__ __forceinline__ void drop_nan(float (&x)[kLanes]) {
+__device__ __forceinline__ void drop_nans(float (&x)[kLanes]) {
 #pragma unroll
-  for (int n = 0; n < kLanes; ++n) x[n] = fmaxf(x[n], -INFINITY);
+  for (int n = 0; n < kLanes; ++n) x[n] = drop_nan(x[n]);
 }
 
 // The logits of a thread.
@@ -156,7 +90,7 @@ __device__ __forceinline__ void read_all(Held& x, const Slice& slice) {
     }
   }
 #pragma unroll
-  for (int v = 0; v < kVectors; ++v) drop_nan(x[v]);
+  for (int v = 0; v < kVectors; ++v) drop_nans(x[v]);
 }
 
 // The thread's choice by the clean logits. Takes out of x what does not count in the softmax, and
@@ -213,10 +147,11 @@ struct Noise {
   }
 };
 
-// The thread's choice with noise, where the largest logit that may be chosen is `largest`. Slices
-// begin at multiples of 4, so that a vector's noise is one counter's.
+// The thread's choice with noise of the logits not below `floor`, where the largest that may be
+// chosen is `largest`. Slices begin at multiples of 4, so that a vector's noise is one counter's.
 __device__ __forceinline__ Choice choose_with_noise(const Slice& slice, const Columns& columns,
-                                                    const Noise& noise, float largest) {
+                                                    const Noise& noise, float largest,
+                                                    float floor) {
   static_assert(kLanes == kPhiloxWords, "a vector's noise is one counter's");
   const float hopeless = largest - noise.temperature * kGumbelSpan - fabsf(largest) * kGumbelSlack;
   Choice choice = {-INFINITY, kNone, -INFINITY};
@@ -231,11 +166,12 @@ __device__ __forceinline__ Choice choose_with_noise(const Slice& slice, const Co
       slice.read(base, slice.unconditional, first, -INFINITY);
       slice.mix(x, base);
     }
-    drop_nan(x);
+    drop_nans(x);
     bool worth_it = false;
 #pragma unroll
     for (int n = 0; n < kLanes; ++n) {
-      if (!columns.choosable(first + n) || columns.suppressed(first + n)) x[n] = -INFINITY;
+      const int id = first + n;
+      if (!columns.choosable(id) || columns.suppressed(id) || x[n] < floor) x[n] = -INFINITY;
       worth_it = worth_it || !(x[n] < hopeless);
     }
     if (!worth_it) continue;
@@ -351,32 +287,24 @@ __device__ __forceinline__ SelectPartial block_merge(float max, Sums sums, const
 }  // namespace remask
 
 extern "C" __global__ void __launch_bounds__(remask::kThreads, remask::kResidentBlocks)
-    select_slices(remask::SelectPartial* partials, const float* logits,
-                  const remask::SequenceState* sequences, const remask::PlanEntry* plan,
-                  const int* row_sequence, const int* canvas, int rows, int columns,
-                  int slice_width, remask::SpecialTokens tokens) {
+    select_slices(remask::SelectPartial* partials, const float* logits, const remask::Row* rows,
+                  const remask::Sequence* sequences, const float* floors, int row_count,
+                  int columns, int slice_width, remask::SpecialTokens tokens) {
   using namespace remask;
-  const int row = blockIdx.y;
-  if (row >= rows) return;
+  const int index = blockIdx.y;
+  if (index >= row_count) return;
   const int held = static_cast<int>(blockDim.x) * kHeld;
   if (slice_width % kLanes != 0 || min(slice_width, columns) > held) __trap();
-  const Row at = find_row(row, sequences, plan, row_sequence, canvas, tokens.mask);
-  if (!at.selectable) return;
+  const Row row = rows[index];
+  if (row.kind != kChoose) return;
 
-  const SequenceState& sequence = *at.sequence;
-  const Columns rules = {tokens, (sequence.flags & kSuppressEos) != 0,
-                         (sequence.flags & kDeferEos) != 0};
+  const Sequence& sequence = sequences[row.sequence];
+  const Columns rules = columns_of(sequence, tokens);
   Slice slice;
-  slice.conditional = logits + static_cast<size_t>(row) * columns;
-  slice.unconditional = nullptr;
-  if (sequence.unconditional_row_begin >= 0) {
-    slice.unconditional =
-        logits + static_cast<size_t>(sequence.unconditional_row_begin + at.index) * columns;
-  }
-  slice.guidance = sequence.guidance;
-  slice.begin = blockIdx.x * slice_width;
-  slice.end = min(slice.begin + slice_width, columns);
-  slice.vectors = aligned<kLanes>(logits) && columns % kLanes == 0;
+  const int begin = blockIdx.x * slice_width;
+  static_cast<RowLogits&>(slice) =
+      logits_of(row, sequence, logits, index, columns, min(begin + slice_width, columns));
+  slice.begin = begin;
 
   Held x;
   read_all(x, slice);
@@ -390,29 +318,29 @@ extern "C" __global__ void __launch_bounds__(remask::kThreads, remask::kResident
   TopTwo top = {-INFINITY, -INFINITY};
   if (top_two) top = find_top_two(x, slice, rules);
   if (sequence.temperature > 0.0f) {
-    const Noise noise = {sequence.temperature, sequence.seed, at.step, at.position};
-    choice = warp_choice(choose_with_noise(slice, rules, noise, largest.y));
+    const Noise noise = {sequence.temperature, sequence.seed, row.step, row.position};
+    const float floor = floors == nullptr ? -INFINITY : floors[index];
+    choice = warp_choice(choose_with_noise(slice, rules, noise, largest.y, floor));
   } else {
     choice = warp_choice(choice, largest.y);
   }
   const SelectPartial partial = block_merge(largest.x, sums, choice, top, spread, top_two);
-  if (threadIdx.x == 0) partials[static_cast<size_t>(row) * gridDim.x + blockIdx.x] = partial;
+  if (threadIdx.x == 0) partials[static_cast<size_t>(index) * gridDim.x + blockIdx.x] = partial;
 }
 
 extern "C" __global__ void __launch_bounds__(remask::kThreads)
     select_merge(int* candidates, float* keys, const remask::SelectPartial* partials,
-                 const remask::SequenceState* sequences, const remask::PlanEntry* plan,
-                 const int* row_sequence, const int* canvas, int rows, int slices,
-                 remask::SpecialTokens tokens) {
+                 const remask::Row* rows, const remask::Sequence* sequences, int row_count,
+                 int slices, remask::SpecialTokens tokens) {
   using namespace remask;
-  const int row = (blockIdx.x * blockDim.x + threadIdx.x) / kWarpThreads;
+  const int index = (blockIdx.x * blockDim.x + threadIdx.x) / kWarpThreads;
   const int lane = threadIdx.x % kWarpThreads;
-  if (row >= rows) return;
-  const Row at = find_row(row, sequences, plan, row_sequence, canvas, tokens.mask);
+  if (index >= row_count) return;
+  const Row row = rows[index];
   SelectPartial all = empty_partial();
-  if (at.selectable) {
+  if (row.kind == kChoose) {
     for (int slice = lane; slice < slices; slice += kWarpThreads) {
-      all = merge(all, partials[static_cast<size_t>(row) * slices + slice]);
+      all = merge(all, partials[static_cast<size_t>(index) * slices + slice]);
     }
 #pragma unroll
     for (int apart = kWarpThreads / 2; apart > 0; apart /= 2) {
@@ -420,17 +348,17 @@ extern "C" __global__ void __launch_bounds__(remask::kThreads)
     }
   }
   if (lane != 0) return;
-  candidates[row] = all.token;
+  candidates[index] = all.token;
   if (all.token == kNone) {
-    keys[row] = -1.0f;
+    keys[index] = -1.0f;
     return;
   }
-  const SequenceState& sequence = *at.sequence;
-  const Columns rules = {tokens, false, (sequence.flags & kDeferEos) != 0};
+  const Sequence& sequence = sequences[row.sequence];
+  const Columns rules = columns_of(sequence, tokens);
   float key = 0.0f;
   switch (sequence.rule) {
     case kRandomOrder:
-      key = random_odds(sequence.seed, at.step, at.position);
+      key = random_odds(sequence.seed, row.step, row.position);
       break;
     case kEntropy:
       key = excess_perplexity(all);
@@ -441,5 +369,5 @@ extern "C" __global__ void __launch_bounds__(remask::kThreads)
     default:
       key = odds_against_candidate(all);
   }
-  keys[row] = rules.deferred(all.token) ? INFINITY : fminf(key, FLT_MAX);
+  keys[index] = rules.deferred(all.token) ? INFINITY : fminf(key, FLT_MAX);
 }

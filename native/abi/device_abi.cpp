@@ -1,6 +1,7 @@
 // Prints the same facts as the software device's own headers have them (native/driver), and the
 // table's last section: Remask's own functions and structs. The first part must be a part of the
 // table, which says what CUDA's headers have.
+#include "constraint.h"
 #include "device_api.h"
 #include "diffusion_state.h"
 #include "facts.h"

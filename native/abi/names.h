@@ -60,6 +60,9 @@
   X(cuGetErrorString) \
   X(cuGetProcAddress) \
   X(cuGetProcAddress_v2) \
+  X(cuGraphAddNode) \
+  X(cuGraphAddNode_v2) \
+  X(cuGraphConditionalHandleCreate) \
   X(cuGraphCreate) \
   X(cuGraphDestroy) \
   X(cuGraphExecDestroy) \
@@ -98,6 +101,8 @@
   X(cuMemHostAlloc) \
   X(cuMemHostGetDevicePointer_v2) \
   X(cuMemHostGetFlags) \
+  X(cuMemHostRegister_v2) \
+  X(cuMemHostUnregister) \
   X(cuMemcpy) \
   X(cuMemcpyAsync) \
   X(cuMemcpyDtoDAsync_v2) \
@@ -120,6 +125,7 @@
   X(cuModuleUnload) \
   X(cuPointerGetAttribute) \
   X(cuStreamAddCallback) \
+  X(cuStreamBeginCaptureToGraph) \
   X(cuStreamBeginCapture_v2) \
   X(cuStreamCreate) \
   X(cuStreamCreateWithPriority) \
@@ -156,6 +162,9 @@
   X(CUstreamCaptureStatus) \
   X(CUgraphNodeType) \
   X(CUgraphExecUpdateResult) \
+  X(CUgraphConditionalHandle) \
+  X(CUgraphConditionalNodeType) \
+  X(CUgraphInstantiateResult) \
   X(CUtensorMapDataType) \
   X(CUtensorMapInterleave) \
   X(CUtensorMapSwizzle) \
@@ -169,6 +178,9 @@
   X(CUlaunchAttribute) \
   X(CUtensorMap) \
   X(CUgraphExecUpdateResultInfo) \
+  X(CUDA_CONDITIONAL_NODE_PARAMS) \
+  X(CUgraphEdgeData) \
+  X(CUgraphNodeParams) \
   X(CUDA_GRAPH_INSTANTIATE_PARAMS)
 #define REMASK_DRIVER_FIELDS(X) \
   X(CUuuid, bytes) \
@@ -187,6 +199,19 @@
   X(CUgraphExecUpdateResultInfo, result) \
   X(CUgraphExecUpdateResultInfo, errorNode) \
   X(CUgraphExecUpdateResultInfo, errorFromNode) \
+  X(CUDA_CONDITIONAL_NODE_PARAMS, handle) \
+  X(CUDA_CONDITIONAL_NODE_PARAMS, type) \
+  X(CUDA_CONDITIONAL_NODE_PARAMS, size) \
+  X(CUDA_CONDITIONAL_NODE_PARAMS, phGraph_out) \
+  X(CUDA_CONDITIONAL_NODE_PARAMS, ctx) \
+  X(CUgraphEdgeData, from_port) \
+  X(CUgraphEdgeData, to_port) \
+  X(CUgraphEdgeData, type) \
+  X(CUgraphEdgeData, reserved) \
+  X(CUgraphNodeParams, type) \
+  X(CUgraphNodeParams, reserved0) \
+  X(CUgraphNodeParams, reserved1) \
+  X(CUgraphNodeParams, reserved2) \
   X(CUDA_GRAPH_INSTANTIATE_PARAMS, flags) \
   X(CUDA_GRAPH_INSTANTIATE_PARAMS, hUploadStream) \
   X(CUDA_GRAPH_INSTANTIATE_PARAMS, hErrNode_out) \
@@ -198,6 +223,13 @@
   X(CU_STREAM_NON_BLOCKING) \
   X(CU_EVENT_DISABLE_TIMING) \
   X(CU_EVENT_RECORD_EXTERNAL) \
+  X(CU_MEMHOSTALLOC_PORTABLE) \
+  X(CU_MEMHOSTALLOC_DEVICEMAP) \
+  X(CU_MEMHOSTALLOC_WRITECOMBINED) \
+  X(CU_MEMHOSTREGISTER_PORTABLE) \
+  X(CU_MEMHOSTREGISTER_DEVICEMAP) \
+  X(CU_MEMHOSTREGISTER_IOMEMORY) \
+  X(CU_MEMHOSTREGISTER_READ_ONLY) \
   X(CU_MEMORYTYPE_HOST) \
   X(CU_MEMORYTYPE_DEVICE) \
   X(CU_STREAM_CAPTURE_MODE_GLOBAL) \
@@ -211,10 +243,19 @@
   X(CU_GRAPH_NODE_TYPE_MEMSET) \
   X(CU_GRAPH_NODE_TYPE_HOST) \
   X(CU_GRAPH_NODE_TYPE_GRAPH) \
+  X(CU_GRAPH_NODE_TYPE_CONDITIONAL) \
+  X(CU_GRAPH_COND_ASSIGN_DEFAULT) \
+  X(CU_GRAPH_COND_TYPE_IF) \
+  X(CU_GRAPH_COND_TYPE_WHILE) \
+  X(CU_GRAPH_COND_TYPE_SWITCH) \
+  X(CUDA_GRAPH_INSTANTIATE_SUCCESS) \
+  X(CUDA_GRAPH_INSTANTIATE_ERROR) \
+  X(CUDA_GRAPH_INSTANTIATE_CONDITIONAL_HANDLE_UNUSED) \
   X(CU_GRAPH_EXEC_UPDATE_SUCCESS) \
   X(CU_GRAPH_EXEC_UPDATE_ERROR) \
   X(CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED) \
   X(CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED) \
+  X(CU_GRAPH_EXEC_UPDATE_ERROR_NOT_SUPPORTED) \
   X(CU_LAUNCH_PARAM_END) \
   X(CU_LAUNCH_PARAM_BUFFER_POINTER) \
   X(CU_LAUNCH_PARAM_BUFFER_SIZE) \
@@ -260,9 +301,6 @@
   X(CU_STREAM_PER_THREAD) \
   X(CU_EVENT_DEFAULT) \
   X(CU_EVENT_BLOCKING_SYNC) \
-  X(CU_MEMHOSTALLOC_PORTABLE) \
-  X(CU_MEMHOSTALLOC_DEVICEMAP) \
-  X(CU_MEMHOSTALLOC_WRITECOMBINED) \
   X(CU_LAUNCH_PARAM_END_AS_INT) \
   X(CU_LAUNCH_PARAM_BUFFER_POINTER_AS_INT) \
   X(CU_LAUNCH_PARAM_BUFFER_SIZE_AS_INT) \
@@ -390,28 +428,72 @@
   X(remaskLiveBytes) \
   X(remaskThreadNames)
 #define REMASK_OWN_STRUCTS(X) \
-  X(SequenceState) \
+  X(Sequence) \
+  X(Progress) \
   X(PlanEntry) \
+  X(Member) \
+  X(Row) \
+  X(CommitRecord) \
   X(SelectPartial) \
-  X(SpecialTokens)
+  X(SpecialTokens) \
+  X(Constraint)
 #define REMASK_OWN_FIELDS(X) \
-  X(SequenceState, canvas_begin) \
-  X(SequenceState, unconditional_begin) \
-  X(SequenceState, row_begin) \
-  X(SequenceState, unconditional_row_begin) \
-  X(SequenceState, row_count) \
-  X(SequenceState, plan_end) \
-  X(SequenceState, cursor) \
-  X(SequenceState, flags) \
-  X(SequenceState, guidance) \
-  X(SequenceState, temperature) \
-  X(SequenceState, seed) \
-  X(SequenceState, rule) \
-  X(SequenceState, reserved) \
-  X(PlanEntry, block_begin) \
+  X(Sequence, canvas_begin) \
+  X(Sequence, unconditional_begin) \
+  X(Sequence, mask_count) \
+  X(Sequence, block_length) \
+  X(Sequence, plan_end) \
+  X(Sequence, flags) \
+  X(Sequence, guidance) \
+  X(Sequence, temperature) \
+  X(Sequence, seed) \
+  X(Sequence, rule) \
+  X(Sequence, commit_rule) \
+  X(Sequence, bound) \
+  X(Sequence, revision_bound) \
+  X(Sequence, top_k) \
+  X(Sequence, top_p) \
+  X(Sequence, constraint_begin) \
+  X(Sequence, constraint_count) \
+  X(Sequence, log_begin) \
+  X(Sequence, log_capacity) \
+  X(Sequence, cache_refresh) \
+  X(Sequence, eos_last) \
+  X(Sequence, reserved) \
+  X(Progress, cursor) \
+  X(Progress, repeats) \
+  X(Progress, passes) \
+  X(Progress, status) \
+  X(Progress, revisions_left) \
+  X(Progress, log_count) \
+  X(Progress, since_whole) \
+  X(Progress, masks_left) \
+  X(PlanEntry, block) \
   X(PlanEntry, quota) \
   X(PlanEntry, step) \
+  X(PlanEntry, flags) \
+  X(PlanEntry, chance) \
   X(PlanEntry, reserved) \
+  X(Member, sequence) \
+  X(Member, query_begin) \
+  X(Member, query_first) \
+  X(Member, unconditional_query_begin) \
+  X(Member, row_begin) \
+  X(Member, unconditional_row_begin) \
+  X(Member, cached) \
+  X(Member, reserved) \
+  X(Row, sequence) \
+  X(Row, position) \
+  X(Row, step) \
+  X(Row, kind) \
+  X(Row, unconditional_row) \
+  X(Row, target) \
+  X(Row, mask_index) \
+  X(Row, reserved) \
+  X(CommitRecord, step) \
+  X(CommitRecord, position) \
+  X(CommitRecord, token) \
+  X(CommitRecord, confidence) \
   X(SelectPartial, max) \
   X(SelectPartial, rest) \
   X(SelectPartial, best) \
@@ -423,12 +505,42 @@
   X(SpecialTokens, vocabulary) \
   X(SpecialTokens, mask) \
   X(SpecialTokens, eos) \
-  X(SpecialTokens, eot)
+  X(SpecialTokens, eot) \
+  X(Constraint, position) \
+  X(Constraint, kind) \
+  X(Constraint, begin) \
+  X(Constraint, count)
 #define REMASK_OWN_CONSTANTS(X) \
   X(kSuppressEos) \
   X(kDeferEos) \
+  X(kEarlyStop) \
+  X(kAutoLength) \
+  X(kRevise) \
+  X(kLog) \
+  X(kCached) \
   X(kLowConfidence) \
   X(kRandomOrder) \
   X(kEntropy) \
-  X(kMargin)
+  X(kMargin) \
+  X(kQuota) \
+  X(kThreshold) \
+  X(kFactor) \
+  X(kChance) \
+  X(kRunning) \
+  X(kFilled) \
+  X(kStopped) \
+  X(kWantsPass) \
+  X(kWantsLength) \
+  X(kStuck) \
+  X(kUntilFull) \
+  X(kFirstOfBlock) \
+  X(kNothing) \
+  X(kChoose) \
+  X(kReconsider) \
+  X(kNoGuidance) \
+  X(kMaskedAgain) \
+  X(kBan) \
+  X(kBias) \
+  X(kAllowOnly) \
+  X(kOneOf)
 // clang-format on

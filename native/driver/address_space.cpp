@@ -157,6 +157,32 @@ std::shared_ptr<Allocation> AddressSpace::allocate(Allocation::Kind kind, size_t
   return allocation;
 }
 
+std::shared_ptr<Allocation> AddressSpace::adopt(void* address, size_t bytes,
+                                                const AllocationOwner& owner) {
+  auto allocation = std::make_shared<Allocation>();
+  allocation->kind = Allocation::Kind::kRegistered;
+  allocation->address = reinterpret_cast<uint64_t>(address);
+  allocation->host = static_cast<char*>(address);
+  allocation->bytes = bytes;
+  allocation->device = owner.device;
+  allocation->context = owner.context;
+  allocation->flags = owner.flags;
+  allocation->id = next_id_++;
+  {
+    std::unique_lock<std::shared_mutex> lock(map_mutex_);
+    const uint64_t begin = allocation->address, end = begin + bytes;
+    const auto after = live_.lower_bound(end);
+    if (after != live_.begin()) {
+      const Allocation& before = *std::prev(after)->second;
+      if (before.address + before.bytes > begin) return nullptr;
+    }
+    live_[begin] = allocation;
+  }
+  live_count_ += 1;
+  live_bytes_ += bytes;
+  return allocation;
+}
+
 bool AddressSpace::retire(const std::shared_ptr<Allocation>& allocation) {
   {
     std::unique_lock<std::shared_mutex> lock(map_mutex_);
@@ -197,6 +223,7 @@ bool AddressSpace::is_ours(uint64_t address) const {
 }
 
 void AddressSpace::release(Allocation* allocation) {
+  if (allocation->kind == Allocation::Kind::kRegistered) return;  // the client's pages
   // Mapping afresh, not just protecting: this returns the pages to the system.
   mmap(allocation->host, allocation->mapped_bytes, PROT_NONE,
        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);

@@ -39,7 +39,7 @@ class RangeAllocator {
 // One allocation. It stays readable as long as someone holds it, even after it was freed: queued
 // work and graphs hold what they use, so that a client's mistake never crashes the process.
 struct Allocation {
-  enum class Kind { kDevice, kPinned };
+  enum class Kind { kDevice, kPinned, kRegistered };  // the last is the client's, pinned
 
   Allocation() = default;
   Allocation(const Allocation&) = delete;
@@ -80,6 +80,8 @@ class AddressSpace {
   // all 0xFF: NaN as bf16 and f32, -1 as an integer.
   std::shared_ptr<Allocation> allocate(Allocation::Kind kind, size_t bytes, bool poison,
                                        const AllocationOwner& owner, std::string* why);
+  // Host memory of the client's that it registers; null if some of it is an allocation already.
+  std::shared_ptr<Allocation> adopt(void* address, size_t bytes, const AllocationOwner& owner);
   // Makes it unknown to find(); its pages go when the last holder lets go. False if it was before.
   bool retire(const std::shared_ptr<Allocation>& allocation);
   // Those that the context with this handle made.

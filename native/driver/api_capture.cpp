@@ -12,14 +12,18 @@ CUresult null_argument() { return refuse(CUDA_ERROR_INVALID_VALUE, "an output po
 
 // Everything cuStreamGetCaptureInfo's versions answer; outputs may be null except the status.
 CUresult capture_info(Context& context, CUstream handle, CUstreamCaptureStatus* status,
-                      uint64_t* id, const CUgraphNode** dependencies, size_t* count) {
+                      uint64_t* id, CUgraph* graph, const CUgraphNode** dependencies,
+                      size_t* count) {
   if (!status) return null_argument();
+  if (graph) *graph = nullptr;
   const auto stream = find_stream(context, handle);
   if (!stream) return CUDA_ERROR_INVALID_HANDLE;
   *status = capture_status(*stream, id);
   if (*status != CU_STREAM_CAPTURE_STATUS_ACTIVE) return CUDA_SUCCESS;
   std::lock_guard<std::mutex> lock(capture_mutex());
   if (!stream->capture) return CUDA_SUCCESS;
+  // A graph of the capture's own has no handle before the capture ends.
+  if (graph) *graph = stream->capture->graph->handle;
   if (count) *count = stream->capture_tail.size();
   if (dependencies) {
     stream->tail_handles.clear();
@@ -53,10 +57,11 @@ CUresult cuStreamEndCapture(CUstream handle, CUgraph* graph) {
     std::shared_ptr<Graph> captured;
     const CUresult ended = end_capture(*stream, &captured);
     if (ended != CUDA_SUCCESS) return ended;
+    std::lock_guard<std::mutex> lock(capture_mutex());
     for (const auto& node : captured->nodes) {
       if (!node->handle) tables().nodes.add(node);
     }
-    *graph = tables().graphs.add(captured);
+    *graph = captured->handle ? captured->handle : tables().graphs.add(captured);
     return CUDA_SUCCESS;
   });
 }
@@ -79,7 +84,7 @@ CUresult cuStreamIsCapturing(CUstream handle, CUstreamCaptureStatus* status) {
 CUresult cuStreamGetCaptureInfo(CUstream stream, CUstreamCaptureStatus* status, uint64_t* id) {
   static Call call("cuStreamGetCaptureInfo");
   return call.in_context([&](Context& context) {
-    return capture_info(context, stream, status, id, nullptr, nullptr);
+    return capture_info(context, stream, status, id, nullptr, nullptr, nullptr);
   });
 }
 
@@ -88,19 +93,17 @@ CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus* statu
                                    size_t* count) {
   static Call call("cuStreamGetCaptureInfo_v2");
   return call.in_context([&](Context& context) {
-    if (graph) *graph = nullptr;  // a graph has no handle before its capture ends
-    return capture_info(context, stream, status, id, dependencies, count);
+    return capture_info(context, stream, status, id, graph, dependencies, count);
   });
 }
 
 CUresult cuStreamGetCaptureInfo_v3(CUstream stream, CUstreamCaptureStatus* status, uint64_t* id,
                                    CUgraph* graph, const CUgraphNode** dependencies,
-                                   const void** edges, size_t* count) {
+                                   const CUgraphEdgeData** edges, size_t* count) {
   static Call call("cuStreamGetCaptureInfo_v3");
   return call.in_context([&](Context& context) {
-    if (graph) *graph = nullptr;
     if (edges) *edges = nullptr;
-    return capture_info(context, stream, status, id, dependencies, count);
+    return capture_info(context, stream, status, id, graph, dependencies, count);
   });
 }
 

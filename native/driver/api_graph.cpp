@@ -36,19 +36,90 @@ CUresult check_memory(const Program& program) {
                 freed->bytes, static_cast<unsigned long long>(freed->address));
 }
 
-CUresult instantiate(CUgraphExec* exec, CUgraph handle) {
+// Everything in the bodies works in the conditional node's context.
+CUresult check_bodies(const Graph& graph) {
+  for (const auto& node : graph.nodes) {
+    if (!node->conditional) continue;
+    for (const auto& body : node->conditional->bodies) {
+      for (const auto& inner : body->nodes) {
+        if (inner->context != node->context) {
+          return refuse(CUDA_ERROR_INVALID_VALUE,
+                        "the body of a conditional node works in another context than the node");
+        }
+      }
+      const CUresult checked = check_bodies(*body);
+      if (checked != CUDA_SUCCESS) return checked;
+    }
+  }
+  return CUDA_SUCCESS;
+}
+
+CUresult check_handles_used(const Graph& graph) {
+  for (const auto& condition : graph.conditions) {
+    if (!condition->has_node) {
+      return refuse(CUDA_ERROR_INVALID_VALUE, "conditional handle 0x%llx has no conditional node",
+                    static_cast<unsigned long long>(condition->handle));
+    }
+  }
+  for (const auto& node : graph.nodes) {
+    if (!node->conditional) continue;
+    for (const auto& body : node->conditional->bodies) {
+      const CUresult checked = check_handles_used(*body);
+      if (checked != CUDA_SUCCESS) return checked;
+    }
+  }
+  return CUDA_SUCCESS;
+}
+
+// What makes the graph one that cannot be instantiated now. With capture_mutex() held.
+CUresult check_structure(const Graph& graph, CUgraphInstantiateResult* why) {
+  *why = CUDA_GRAPH_INSTANTIATE_ERROR;
+  if (graph.is_body) {
+    return refuse(CUDA_ERROR_INVALID_VALUE,
+                  "this is the body of a conditional node, which runs with the node's graph only");
+  }
+  if (is_captured_into(graph)) {
+    return refuse(CUDA_ERROR_INVALID_VALUE, "a capture into the graph has not ended");
+  }
+  if (!graph.instantiation.expired()) {
+    return refuse(CUDA_ERROR_NOT_SUPPORTED,
+                  "a graph with conditional nodes has one executable at a time; destroy it first");
+  }
+  const CUresult used = check_handles_used(graph);
+  if (used != CUDA_SUCCESS) {
+    *why = CUDA_GRAPH_INSTANTIATE_CONDITIONAL_HANDLE_UNUSED;
+    return used;
+  }
+  return check_bodies(graph);
+}
+
+CUresult instantiate(CUgraphExec* exec, CUgraph handle, CUgraphInstantiateResult* why = nullptr) {
+  CUgraphInstantiateResult ignored;
+  if (!why) why = &ignored;
+  *why = CUDA_GRAPH_INSTANTIATE_ERROR;
   if (!exec) return null_argument();
   std::shared_ptr<Graph> graph;
   const CUresult found = find_graph(handle, &graph);
   if (found != CUDA_SUCCESS) return found;
-  auto program = std::make_shared<Program>(*graph);
+  auto made = std::make_shared<GraphExec>();
+  std::shared_ptr<Program> program;
+  {
+    std::lock_guard<std::mutex> lock(capture_mutex());
+    const CUresult sound = check_structure(*graph, why);
+    if (sound != CUDA_SUCCESS) return sound;
+    program = std::make_shared<Program>(*graph);
+    if (program->has_conditions()) {
+      made->instantiation = std::make_shared<int>(0);
+      graph->instantiation = made->instantiation;
+    }
+  }
   const uint64_t epoch = AddressSpace::instance().epoch();
   const CUresult checked = check_memory(*program);
   if (checked != CUDA_SUCCESS) return checked;
-  auto made = std::make_shared<GraphExec>();
   made->program = std::move(program);
   made->checked_epoch = epoch;
   *exec = tables().execs.add(made);
+  *why = CUDA_GRAPH_INSTANTIATE_SUCCESS;
   return CUDA_SUCCESS;
 }
 
@@ -73,6 +144,10 @@ CUresult launch(Context& context, CUgraphExec handle, CUstream stream_handle) {
   const auto stream = find_stream(context, stream_handle);
   if (!stream) return CUDA_ERROR_INVALID_HANDLE;
   std::lock_guard<std::mutex> lock(exec->mutex);
+  if (stream->capturing && exec->program->has_conditions()) {
+    return refuse(CUDA_ERROR_NOT_SUPPORTED,
+                  "a graph with conditional nodes cannot be a child of another graph");
+  }
   const uint64_t epoch = AddressSpace::instance().epoch();
   if (epoch != exec->checked_epoch) {
     const CUresult checked = check_memory(*exec->program);
@@ -97,7 +172,11 @@ CUresult update(CUgraphExec exec_handle, CUgraph graph_handle, CUgraphExecUpdate
   CUresult checked = find_exec(exec_handle, &exec);
   if (checked == CUDA_SUCCESS) checked = find_graph(graph_handle, &graph);
   if (checked != CUDA_SUCCESS) return checked;
-  auto program = std::make_shared<Program>(*graph);
+  std::shared_ptr<Program> program;
+  {
+    std::lock_guard<std::mutex> lock(capture_mutex());
+    program = std::make_shared<Program>(*graph);
+  }
   checked = check_memory(*program);
   if (checked != CUDA_SUCCESS) return checked;
   std::lock_guard<std::mutex> lock(exec->mutex);
@@ -113,6 +192,8 @@ CUresult update(CUgraphExec exec_handle, CUgraph graph_handle, CUgraphExecUpdate
   return refuse(CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE, "%s, at node %zu",
                 info->result == CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED
                     ? "a node changed its type"
+                : info->result == CU_GRAPH_EXEC_UPDATE_ERROR_NOT_SUPPORTED
+                    ? "conditional nodes cannot be updated"
                     : "number or dependencies of the nodes changed",
                 node);
 }
@@ -132,11 +213,18 @@ CUresult cuGraphCreate(CUgraph* graph, unsigned flags) {
 CUresult cuGraphDestroy(CUgraph handle) {
   static Call call("cuGraphDestroy");
   return call.initialised([&]() -> CUresult {
-    const auto graph = tables().graphs.remove(handle);
-    if (!graph) {
-      return refuse(CUDA_ERROR_INVALID_VALUE, "%p is no live graph", static_cast<void*>(handle));
+    std::shared_ptr<Graph> graph;
+    const CUresult found = find_graph(handle, &graph);
+    if (found != CUDA_SUCCESS) return found;
+    std::lock_guard<std::mutex> lock(capture_mutex());
+    if (graph->is_body) {
+      return refuse(CUDA_ERROR_INVALID_VALUE,
+                    "this is the body of a conditional node, which goes with the node's graph");
     }
-    for (const auto& node : graph->nodes) tables().nodes.remove(node->handle);
+    if (is_captured_into(*graph)) {
+      return refuse(CUDA_ERROR_INVALID_VALUE, "a capture into the graph has not ended");
+    }
+    if (tables().graphs.remove(handle)) graph->forget_handles();
     return CUDA_SUCCESS;
   });
 }
@@ -148,6 +236,7 @@ CUresult cuGraphGetNodes(CUgraph handle, CUgraphNode* nodes, size_t* count) {
     std::shared_ptr<Graph> graph;
     const CUresult found = find_graph(handle, &graph);
     if (found != CUDA_SUCCESS) return found;
+    std::lock_guard<std::mutex> lock(capture_mutex());
     if (!nodes) {
       *count = graph->nodes.size();
       return CUDA_SUCCESS;
@@ -168,7 +257,7 @@ CUresult cuGraphNodeGetType(CUgraphNode handle, CUgraphNodeType* type) {
     if (!node) {
       return refuse(CUDA_ERROR_INVALID_VALUE, "%p is no live node", static_cast<void*>(handle));
     }
-    *type = node->operation->kind();
+    *type = node->type();
     return CUDA_SUCCESS;
   });
 }
@@ -202,8 +291,8 @@ CUresult cuGraphInstantiateWithParams(CUgraphExec* exec, CUgraph graph,
     if (!parameters) return null_argument();
     parameters->hErrNode_out = nullptr;
     CUresult result = check_flags(parameters->flags);
-    if (result == CUDA_SUCCESS) result = instantiate(exec, graph);
-    parameters->result_out = result == CUDA_SUCCESS ? 0 : 1;
+    parameters->result_out = CUDA_GRAPH_INSTANTIATE_ERROR;
+    if (result == CUDA_SUCCESS) result = instantiate(exec, graph, &parameters->result_out);
     return result;
   });
 }

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "call.h"
+#include "conditional.h"
 #include "device_api.h"
 #include "memory_check.h"
 #include "module.h"
@@ -105,6 +106,11 @@ CUresult find_argument(const Device& device, const RemaskKernel& kernel, unsigne
     return refuse(CUDA_ERROR_ILLEGAL_ADDRESS, "%s: argument %u, 0x%llx, lies in no live allocation",
                   kernel.name, argument, static_cast<unsigned long long>(address));
   }
+  if ((*found)->kind != Allocation::Kind::kDevice && settings().strict &&
+      !((*found)->flags & CU_MEMHOSTALLOC_DEVICEMAP)) {
+    return refuse(CUDA_ERROR_ILLEGAL_ADDRESS, "%s: argument %u is pinned memory that is not mapped",
+                  kernel.name, argument);
+  }
   if ((*found)->kind == Allocation::Kind::kDevice && (*found)->device != device.ordinal) {
     return refuse(CUDA_ERROR_ILLEGAL_ADDRESS, "%s: argument %u is memory of device %d", kernel.name,
                   argument, (*found)->device);
@@ -192,7 +198,7 @@ CUresult launch(Context& context, const Request& request) {
   }
   const RemaskLaunch description{
       request.grid,      request.block, request.shared_bytes, settings().threads, 0,
-      &find_live_memory, nullptr};
+      &find_live_memory, nullptr,       &set_condition};
   return submit(*stream, std::make_shared<KernelOperation>(
                              kernel, description, std::move(arguments), std::move(memory)));
 }

@@ -56,6 +56,11 @@ CUresult allocate_pinned(Context& context, void** address, size_t bytes, unsigne
   const CUresult allowed = check_unsafe_call();
   if (allowed != CUDA_SUCCESS) return allowed;
   if (bytes == 0) return refuse(CUDA_ERROR_INVALID_VALUE, "0 bytes asked for");
+  constexpr unsigned kFlags =
+      CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP | CU_MEMHOSTALLOC_WRITECOMBINED;
+  if ((flags & ~kFlags) != 0) {
+    return refuse(CUDA_ERROR_INVALID_VALUE, "flags 0x%x of pinned memory do not exist", flags);
+  }
   std::string why;
   const auto allocation = AddressSpace::instance().allocate(
       Allocation::Kind::kPinned, bytes, settings().strict, owner_of(context, flags), &why);
@@ -63,6 +68,40 @@ CUresult allocate_pinned(Context& context, void** address, size_t bytes, unsigne
     return refuse(CUDA_ERROR_OUT_OF_MEMORY, "%zu bytes of pinned memory: %s", bytes, why.c_str());
   }
   return handed_out(context, allocation, static_cast<void*>(allocation->host), address);
+}
+
+bool is_pinned(const std::shared_ptr<Allocation>& allocation) {
+  return allocation && allocation->kind != Allocation::Kind::kDevice;
+}
+
+CUresult refuse_not_pinned(const void* host) {
+  return refuse(CUDA_ERROR_INVALID_VALUE, "%p is not in pinned memory", host);
+}
+
+CUresult register_memory(Context& context, void* address, size_t bytes, unsigned flags) {
+  const CUresult allowed = check_unsafe_call();
+  if (allowed != CUDA_SUCCESS) return allowed;
+  if (!address || bytes == 0) {
+    return refuse(CUDA_ERROR_INVALID_VALUE, "%zu bytes at %p to register", bytes, address);
+  }
+  constexpr unsigned kSupported = CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP;
+  if ((flags & ~kSupported) != 0) {
+    constexpr unsigned kKnown =
+        kSupported | CU_MEMHOSTREGISTER_IOMEMORY | CU_MEMHOSTREGISTER_READ_ONLY;
+    return refuse((flags & ~kKnown) != 0 ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_NOT_SUPPORTED,
+                  "flags 0x%x to register memory with", flags);
+  }
+  if (AddressSpace::instance().is_ours(reinterpret_cast<uint64_t>(address))) {
+    return refuse(CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED, "%p is memory of the device's",
+                  address);
+  }
+  const auto allocation = AddressSpace::instance().adopt(address, bytes, owner_of(context, flags));
+  if (!allocation) {
+    return refuse(CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED,
+                  "%zu bytes at %p overlap registered memory", bytes, address);
+  }
+  void* ignored = nullptr;
+  return handed_out(context, allocation, address, &ignored);
 }
 
 // Waits until no queued work uses the allocation: what a driver does when memory is freed.
@@ -74,9 +113,13 @@ void wait_for_uses(Context& context, const Allocation& allocation) {
 CUresult free_memory(Context& context, uint64_t address, Allocation::Kind kind) {
   const auto allocation = AddressSpace::instance().find(address);
   if (!allocation || allocation->kind != kind) {
-    return refuse(CUDA_ERROR_INVALID_VALUE, "0x%llx is no live %s allocation (freed before?)",
+    const bool registered = kind == Allocation::Kind::kRegistered;
+    return refuse(registered ? CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED : CUDA_ERROR_INVALID_VALUE,
+                  "0x%llx is no live %s allocation (freed before?)",
                   static_cast<unsigned long long>(address),
-                  kind == Allocation::Kind::kDevice ? "device" : "pinned");
+                  registered                          ? "registered"
+                  : kind == Allocation::Kind::kDevice ? "device"
+                                                      : "pinned");
   }
   if (allocation->address != address) {
     return refuse(CUDA_ERROR_INVALID_VALUE, "0x%llx is inside an allocation that begins at 0x%llx",
@@ -186,8 +229,11 @@ CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr* device, void* host, unsigned 
     if (flags != 0) return refuse(CUDA_ERROR_INVALID_VALUE, "flags must be 0");
     const uint64_t address = reinterpret_cast<uint64_t>(host);
     const auto allocation = AddressSpace::instance().find(address);
-    if (!allocation || allocation->kind != Allocation::Kind::kPinned) {
-      return refuse(CUDA_ERROR_INVALID_VALUE, "%p is not in pinned memory", host);
+    if (!is_pinned(allocation)) return refuse_not_pinned(host);
+    static_assert(CU_MEMHOSTALLOC_DEVICEMAP == CU_MEMHOSTREGISTER_DEVICEMAP, "one flag");
+    if (settings().strict && !(allocation->flags & CU_MEMHOSTALLOC_DEVICEMAP)) {
+      return refuse(CUDA_ERROR_INVALID_VALUE,
+                    "%p was allocated or registered without the flag that maps it", host);
     }
     *device = address;
     return CUDA_SUCCESS;
@@ -199,11 +245,22 @@ CUresult cuMemHostGetFlags(unsigned* flags, void* host) {
   return call.in_context([&](Context&) -> CUresult {
     if (!flags) return null_argument();
     const auto allocation = AddressSpace::instance().find(reinterpret_cast<uint64_t>(host));
-    if (!allocation || allocation->kind != Allocation::Kind::kPinned) {
-      return refuse(CUDA_ERROR_INVALID_VALUE, "%p is not in pinned memory", host);
-    }
+    if (!is_pinned(allocation)) return refuse_not_pinned(host);
     *flags = allocation->flags;
     return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuMemHostRegister_v2(void* address, size_t bytes, unsigned flags) {
+  static Call call("cuMemHostRegister_v2");
+  return call.in_context(
+      [&](Context& context) { return register_memory(context, address, bytes, flags); });
+}
+
+CUresult cuMemHostUnregister(void* address) {
+  static Call call("cuMemHostUnregister");
+  return call.releasing([&](Context& context) {
+    return free_memory(context, reinterpret_cast<uint64_t>(address), Allocation::Kind::kRegistered);
   });
 }
 
@@ -215,7 +272,7 @@ CUresult cuPointerGetAttribute(void* value, int attribute, CUdeviceptr address) 
     if (!allocation) {
       return refuse(CUDA_ERROR_INVALID_VALUE, "0x%llx lies in no live allocation", address);
     }
-    const bool pinned = allocation->kind == Allocation::Kind::kPinned;
+    const bool pinned = is_pinned(allocation);
     switch (attribute) {
       case kContext:
         *static_cast<uint64_t*>(value) = allocation->context;

@@ -72,7 +72,21 @@ CUstreamCaptureMode& thread_capture_mode() {
   return mode;
 }
 
-CUresult begin_capture(Stream& stream, CUstreamCaptureMode mode) {
+bool is_captured_into(const Graph& graph) {
+  for (const auto& capture : active().captures) {
+    if (capture->graph.get() == &graph) return true;
+  }
+  for (const auto& node : graph.nodes) {
+    if (!node->conditional) continue;
+    for (const auto& body : node->conditional->bodies) {
+      if (is_captured_into(*body)) return true;
+    }
+  }
+  return false;
+}
+
+CUresult begin_capture(Stream& stream, CUstreamCaptureMode mode, std::shared_ptr<Graph> into,
+                       std::vector<uint32_t> dependencies) {
   if (stream.is_legacy) {
     return refuse(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "the legacy stream cannot be captured");
   }
@@ -84,15 +98,19 @@ CUresult begin_capture(Stream& stream, CUstreamCaptureMode mode) {
     invalidate(*stream.capture);
     return refuse(CUDA_ERROR_ILLEGAL_STATE, "the stream is capturing already");
   }
+  if (into && is_captured_into(*into)) {
+    return refuse(CUDA_ERROR_INVALID_VALUE, "another capture into this graph is going on");
+  }
   auto capture = std::make_shared<Capture>();
   capture->id = active().next_id++;
   capture->mode = mode;
   capture->owner = std::this_thread::get_id();
   capture->origin = stream.handle;
-  capture->graph = std::make_shared<Graph>();
+  capture->graph = into ? std::move(into) : std::make_shared<Graph>();
+  capture->first_node = capture->graph->nodes.size();
   capture->streams.push_back(stream.handle);
   stream.capture = capture;
-  stream.capture_tail.clear();
+  stream.capture_tail = std::move(dependencies);
   stream.capturing = true;
   active().captures.push_back(capture);
   active().count = static_cast<int>(active().captures.size());
@@ -116,6 +134,7 @@ CUresult end_capture(Stream& stream, std::shared_ptr<Graph>* graph) {
   }
   // Everything that other streams did must lie before this stream's end.
   std::vector<bool> joined(capture->graph->nodes.size());
+  std::fill_n(joined.begin(), capture->first_node, true);
   for (const uint32_t node : stream.capture_tail) joined[node] = true;
   for (size_t i = joined.size(); i-- > 0;) {
     if (!joined[i]) continue;
@@ -123,10 +142,15 @@ CUresult end_capture(Stream& stream, std::shared_ptr<Graph>* graph) {
   }
   const bool broken = capture->invalidated;
   finish(capture);
-  if (broken) return refuse_invalidated();
+  const auto refused = [&](CUresult result) {
+    capture->graph->drop_nodes_from(capture->first_node);
+    return result;
+  };
+  if (broken) return refused(refuse_invalidated());
   if (std::find(joined.begin(), joined.end(), false) != joined.end()) {
-    return refuse(CUDA_ERROR_STREAM_CAPTURE_UNJOINED,
-                  "work forked to another stream was not joined by an event before the end");
+    return refused(
+        refuse(CUDA_ERROR_STREAM_CAPTURE_UNJOINED,
+               "work forked to another stream was not joined by an event before the end"));
   }
   *graph = capture->graph;
   return CUDA_SUCCESS;
@@ -150,8 +174,17 @@ bool capture_operation(Stream& stream, const std::shared_ptr<const Operation>& o
     *result = refuse_invalidated();
     return true;
   }
+  if (stream.capture->graph->is_body && operation->kind() == CU_GRAPH_NODE_TYPE_HOST) {
+    invalidate(*stream.capture);
+    *result = refuse(CUDA_ERROR_NOT_SUPPORTED,
+                     "%s: the body of a conditional node takes kernels, copies, fills, child graphs"
+                     " and conditional nodes only",
+                     operation->describe().c_str());
+    return true;
+  }
   auto node = std::make_shared<GraphNode>();
   node->operation = operation;
+  node->context = stream.context->handle;
   node->dependencies = stream.capture_tail;
   auto& nodes = stream.capture->graph->nodes;
   nodes.push_back(std::move(node));
@@ -276,7 +309,10 @@ void abandon_capture(Stream& stream) {
   const std::shared_ptr<Capture> capture = stream.capture;
   if (!capture) return;
   invalidate(*capture);
-  if (capture->origin == stream.handle) finish(capture);
+  if (capture->origin == stream.handle) {
+    capture->graph->drop_nodes_from(capture->first_node);
+    finish(capture);
+  }
   leave(stream);
 }
 

@@ -16,7 +16,14 @@ std::mutex& capture_mutex();
 // The thread's mode for calls that are unsafe during a capture.
 CUstreamCaptureMode& thread_capture_mode();
 
-CUresult begin_capture(Stream& stream, CUstreamCaptureMode mode);
+// into: the graph that takes the nodes, the first of which depend on `dependencies`, indices of
+// nodes that it has; null: a new one.
+CUresult begin_capture(Stream& stream, CUstreamCaptureMode mode,
+                       std::shared_ptr<Graph> into = nullptr,
+                       std::vector<uint32_t> dependencies = {});
+// Whether a capture into the graph, or into a body of its conditional nodes, is going on. With
+// capture_mutex() held.
+bool is_captured_into(const Graph& graph);
 // On success the graph is complete; the caller gives it its handle.
 CUresult end_capture(Stream& stream, std::shared_ptr<Graph>* graph);
 CUstreamCaptureStatus capture_status(Stream& stream, uint64_t* id);

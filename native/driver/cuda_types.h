@@ -29,6 +29,7 @@ typedef struct CUevent_st* CUevent;
 typedef struct CUgraph_st* CUgraph;
 typedef struct CUgraphNode_st* CUgraphNode;
 typedef struct CUgraphExec_st* CUgraphExec;
+typedef uint64_t CUgraphConditionalHandle;
 typedef struct CUlogsCallbackEntry_st* CUlogsCallbackHandle;
 
 struct CUuuid {
@@ -38,6 +39,14 @@ struct CUuuid {
 constexpr unsigned CU_STREAM_NON_BLOCKING = 1;
 constexpr unsigned CU_EVENT_DISABLE_TIMING = 2;
 constexpr unsigned CU_EVENT_RECORD_EXTERNAL = 1;
+
+constexpr unsigned CU_MEMHOSTALLOC_PORTABLE = 1;
+constexpr unsigned CU_MEMHOSTALLOC_DEVICEMAP = 2;
+constexpr unsigned CU_MEMHOSTALLOC_WRITECOMBINED = 4;
+constexpr unsigned CU_MEMHOSTREGISTER_PORTABLE = 1;
+constexpr unsigned CU_MEMHOSTREGISTER_DEVICEMAP = 2;
+constexpr unsigned CU_MEMHOSTREGISTER_IOMEMORY = 4;
+constexpr unsigned CU_MEMHOSTREGISTER_READ_ONLY = 8;
 
 enum CUmemorytype : int { CU_MEMORYTYPE_HOST = 1, CU_MEMORYTYPE_DEVICE = 2 };
 
@@ -59,6 +68,39 @@ enum CUgraphNodeType : int {
   CU_GRAPH_NODE_TYPE_MEMSET = 2,
   CU_GRAPH_NODE_TYPE_HOST = 3,
   CU_GRAPH_NODE_TYPE_GRAPH = 4,
+  CU_GRAPH_NODE_TYPE_CONDITIONAL = 13,
+};
+
+constexpr unsigned CU_GRAPH_COND_ASSIGN_DEFAULT = 1;
+
+enum CUgraphConditionalNodeType : int {
+  CU_GRAPH_COND_TYPE_IF = 0,
+  CU_GRAPH_COND_TYPE_WHILE = 1,
+  CU_GRAPH_COND_TYPE_SWITCH = 2,
+};
+
+struct CUDA_CONDITIONAL_NODE_PARAMS {
+  CUgraphConditionalHandle handle;
+  CUgraphConditionalNodeType type;
+  unsigned size;         // of phGraph_out
+  CUgraph* phGraph_out;  // an array of the driver's
+  CUcontext ctx;
+};
+
+struct CUgraphNodeParams {
+  CUgraphNodeType type;
+  int reserved0[3];
+  union {
+    long long reserved1[29];
+    CUDA_CONDITIONAL_NODE_PARAMS conditional;
+  };
+  long long reserved2;
+};
+static_assert(sizeof(CUgraphNodeParams) == 256, "CUgraphNodeParams");
+
+struct CUgraphEdgeData {
+  unsigned char from_port, to_port, type;
+  unsigned char reserved[5];
 };
 
 enum CUgraphExecUpdateResult : int {
@@ -66,6 +108,7 @@ enum CUgraphExecUpdateResult : int {
   CU_GRAPH_EXEC_UPDATE_ERROR = 1,
   CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED = 2,
   CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED = 3,
+  CU_GRAPH_EXEC_UPDATE_ERROR_NOT_SUPPORTED = 6,
 };
 
 struct CUgraphExecUpdateResultInfo {
@@ -74,11 +117,17 @@ struct CUgraphExecUpdateResultInfo {
   CUgraphNode errorFromNode;
 };
 
+enum CUgraphInstantiateResult : int {
+  CUDA_GRAPH_INSTANTIATE_SUCCESS = 0,
+  CUDA_GRAPH_INSTANTIATE_ERROR = 1,
+  CUDA_GRAPH_INSTANTIATE_CONDITIONAL_HANDLE_UNUSED = 5,
+};
+
 struct CUgraphInstantiateParams {
   unsigned long long flags;
   CUstream hUploadStream;
   CUgraphNode hErrNode_out;
-  int result_out;  // 0: success
+  CUgraphInstantiateResult result_out;
 };
 
 struct CUlaunchAttribute {

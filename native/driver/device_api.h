@@ -84,6 +84,8 @@ CUresult cuMemAllocHost_v2(void** address, size_t bytes);
 CUresult cuMemFreeHost(void* address);
 CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr* device, void* host, unsigned flags);
 CUresult cuMemHostGetFlags(unsigned* flags, void* host);
+CUresult cuMemHostRegister_v2(void* address, size_t bytes, unsigned flags);
+CUresult cuMemHostUnregister(void* address);
 CUresult cuPointerGetAttribute(void* value, int attribute, CUdeviceptr address);
 CUresult cuMemcpy(CUdeviceptr to, CUdeviceptr from, size_t bytes);
 CUresult cuMemcpyAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream);
@@ -175,7 +177,7 @@ CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus* statu
                                    CUgraph* graph, const CUgraphNode** dependencies, size_t* count);
 CUresult cuStreamGetCaptureInfo_v3(CUstream stream, CUstreamCaptureStatus* status, uint64_t* id,
                                    CUgraph* graph, const CUgraphNode** dependencies,
-                                   const void** edges, size_t* count);
+                                   const CUgraphEdgeData** edges, size_t* count);
 CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode* mode);
 CUresult cuGraphCreate(CUgraph* graph, unsigned flags);
 CUresult cuGraphDestroy(CUgraph graph);
@@ -194,6 +196,18 @@ CUresult cuGraphExecUpdate(CUgraphExec exec, CUgraph graph, CUgraphNode* error_n
                            CUgraphExecUpdateResult* result);
 CUresult cuGraphExecUpdate_v2(CUgraphExec exec, CUgraph graph, CUgraphExecUpdateResultInfo* result);
 CUresult cuGraphExecDestroy(CUgraphExec exec);
+
+// api_conditional.cpp
+CUresult cuGraphConditionalHandleCreate(CUgraphConditionalHandle* handle, CUgraph graph,
+                                        CUcontext context, unsigned default_value, unsigned flags);
+CUresult cuGraphAddNode(CUgraphNode* node, CUgraph graph, const CUgraphNode* dependencies,
+                        size_t count, CUgraphNodeParams* parameters);
+CUresult cuGraphAddNode_v2(CUgraphNode* node, CUgraph graph, const CUgraphNode* dependencies,
+                           const CUgraphEdgeData* edges, size_t count,
+                           CUgraphNodeParams* parameters);
+CUresult cuStreamBeginCaptureToGraph(CUstream stream, CUgraph graph,
+                                     const CUgraphNode* dependencies, const CUgraphEdgeData* edges,
+                                     size_t count, CUstreamCaptureMode mode);
 
 // api_old_abi.cpp: the 32-bit names of CUDA before 3.2; each refuses and names its successor.
 

@@ -22,6 +22,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <stdexcept>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -108,6 +109,14 @@ struct SignatureOfFunction<void (*)(Parameters...)> {
 // The signature of a kernel given the type of a pointer to it (void (*)(...)).
 template <typename Function>
 using SignatureOf = typename SignatureOfFunction<Function>::Type;
+
+// cudaGraphSetConditional of a host kernel.
+inline void set_graph_condition(const RemaskLaunch& launch, unsigned long long handle,
+                                unsigned value) {
+  if (!launch.set_condition || !launch.set_condition(handle, value)) {
+    throw std::runtime_error("a condition was set whose graph does not run");
+  }
+}
 
 // Host kernels take the launch first; it is no parameter of the kernel.
 template <auto kFunction>

@@ -28,13 +28,18 @@ struct RemaskBanks {
   char worst[160];                     // which is file:line
 };
 
+// Gives the condition of a conditional graph node its value: what cudaGraphSetConditional does.
+// Answers 1, or 0 if the handle is of no graph that runs now. Any thread.
+typedef int (*RemaskSetCondition)(unsigned long long handle, unsigned value);
+
 struct RemaskLaunch {
   RemaskDim3 grid, block;
-  unsigned shared_bytes;         // dynamic shared memory asked for by the launch
-  int threads;                   // compute threads to use
-  unsigned long long seed;       // emulator: seed of the scheduling order
-  RemaskFindMemory find_memory;  // emulator: checks accesses by it; null: it does not
-  RemaskBanks* banks;            // emulator: adds its counts; null: does not count
+  unsigned shared_bytes;             // dynamic shared memory asked for by the launch
+  int threads;                       // compute threads to use
+  unsigned long long seed;           // emulator: seed of the scheduling order
+  RemaskFindMemory find_memory;      // emulator: checks accesses by it; null: it does not
+  RemaskBanks* banks;                // emulator: adds its counts; null: does not count
+  RemaskSetCondition set_condition;  // null: the launch is in no graph
 };
 
 // What the device translates before the call: a device pointer, the address in a tensor map.
@@ -69,7 +74,7 @@ struct RemaskKernelTable {
   const RemaskKernel* kernels;
 };
 
-#define REMASK_KERNEL_TABLE_VERSION 2u
+#define REMASK_KERNEL_TABLE_VERSION 3u
 
 // Linked into the device library by native/host.
 const RemaskKernelTable* remask_host_kernels();

@@ -53,6 +53,7 @@ struct Capture {
   CUstream origin = nullptr;
   bool invalidated = false;
   std::shared_ptr<Graph> graph;
+  size_t first_node = 0;          // of the graph that is this capture's; more if it had some before
   std::vector<CUstream> streams;  // that take part, the origin included
 };
 

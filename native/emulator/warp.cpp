@@ -182,6 +182,13 @@ void yield() {
   self->block->yield(self);
 }
 
+void set_condition(unsigned long long handle, unsigned value, const char* file, int line) {
+  const RemaskLaunch& launch = *this_thread()->block->cluster().launch().request;
+  if (launch.set_condition != nullptr && launch.set_condition(handle, value)) return;
+  fail(kLaunchFailed, file, line, "cudaGraphSetConditional(0x%llx, %u): no graph that runs has it",
+       handle, value);
+}
+
 void fail(int code, const char* file, int line, const char* format, ...) {
   Thread* self = this_thread();
   va_list arguments;

@@ -13,11 +13,11 @@ enum class GemmTypes { BF16_BF16, BF16_F32, F32_F32 };
 
 // out[m,n] (+)= sum over k of a[m,k] * w[n,k], all row-major and dense. Accumulates in f32; bf16
 // results are rounded once, to nearest even; f32 inputs are never rounded to less. With
-// `accumulate` the old content of `out` is added before that rounding. The result does not depend
-// on `threads`. Blocks until done, uses up to `threads` compute threads, may be called from several
-// threads at once. The first call of a shape on a thread makes what it needs and keeps it; the next
-// ones allocate nothing.
-// Returns false, with the reason in *why (which may be null), if it could not be done.
+// `accumulate` the old content of `out` is added before that rounding. A row's result depends
+// neither on `threads` nor on m, its place or the other rows. Blocks until done, uses up to
+// `threads` compute threads, may be called from several threads at once. The first call of a shape
+// on a thread makes what it needs and keeps it; the next ones allocate nothing. Returns false, with
+// the reason in *why (which may be null), if it could not be done.
 bool remask_gemm(void* out, const void* a, const void* w, int m, int n, int k, GemmTypes types,
                  bool accumulate, int threads, std::string* why);
 

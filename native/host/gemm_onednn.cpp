@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -19,23 +20,23 @@
 namespace remask::host {
 namespace {
 
-// oneDNN lays out its work, and with it the order of sums, for the number of threads it finds. So
-// the output is cut into blocks of fixed size here, and each is one single-threaded product: the
-// result does not depend on the number of threads.
-constexpr int kBlockRows = 256;
-// The last block takes the rest, up to twice this: oneDNN 3.8.1 leaves a single column of a wider
-// output unwritten (m > 1, n = 1, rows further apart than 1).
-constexpr int kBlockColumns = 128;
+// oneDNN lays out its work, and with it the order of sums, for the number of threads it finds and
+// for the sizes it is given. So the output is cut into tiles of fixed size here, and each is one
+// single-threaded product by the same primitive, whose rows lie one behind the other: a row's
+// result depends neither on the number of threads nor on that of rows, wherever it stands.
+constexpr int kTileRows = 64;  // the last tile is padded with zeros
+// The last columns of a weight take the rest, up to twice this: too few are no work for a tile.
+constexpr int kTileColumns = 128;
 
-// One block's product: out has rows of `out_stride` elements.
+// One tile's product.
 struct Shape {
-  int m, n, k, out_stride;
+  int columns, k;
   GemmTypes types;
   bool accumulate;
 
   bool operator==(const Shape& other) const {
-    return m == other.m && n == other.n && k == other.k && out_stride == other.out_stride &&
-           types == other.types && accumulate == other.accumulate;
+    return columns == other.columns && k == other.k && types == other.types &&
+           accumulate == other.accumulate;
   }
 };
 
@@ -54,9 +55,9 @@ class Matmul {
     const auto in = narrow ? memory::data_type::bf16 : memory::data_type::f32;
     const auto out =
         shape.types == GemmTypes::BF16_BF16 ? memory::data_type::bf16 : memory::data_type::f32;
-    const memory::desc a({shape.m, shape.k}, in, memory::format_tag::ab);
-    const memory::desc w({shape.k, shape.n}, in, memory::format_tag::ba);
-    const memory::desc c({shape.m, shape.n}, out, memory::dims{shape.out_stride, 1});
+    const memory::desc a({kTileRows, shape.k}, in, memory::format_tag::ab);
+    const memory::desc w({shape.k, shape.columns}, in, memory::format_tag::ba);
+    const memory::desc c({kTileRows, shape.columns}, out, memory::format_tag::ab);
     dnnl::primitive_attr attributes;
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     attributes.set_fpmath_mode(dnnl::fpmath_mode::strict);  // whatever the environment says
@@ -107,7 +108,7 @@ class Matmul {
 // generated between all primitives of a shape.
 class MatmulCache {
  public:
-  static constexpr std::size_t kMost = 64;  // a pass has 6 products, each with up to 4 block shapes
+  static constexpr std::size_t kMost = 64;  // a pass has 6 products, each with up to 2 tile shapes
 
   Matmul& find(const Shape& shape) {
     for (auto i = matmuls_.begin(); i != matmuls_.end(); ++i) {
@@ -124,10 +125,14 @@ class MatmulCache {
     matmul.run(stream_, out, a, w, scratch_.get(matmul.scratch_bytes()));
   }
 
+  // A tile's memory: what it writes, and what pads its rows.
+  void* out(std::size_t bytes) { return out_.get(bytes); }
+  void* rows(std::size_t bytes) { return rows_.get(bytes); }
+
  private:
   dnnl::stream stream_{cpu_engine()};
   std::list<Matmul> matmuls_;
-  Scratch scratch_;
+  Scratch scratch_, out_, rows_;
 };
 
 thread_local std::unique_ptr<MatmulCache> thread_cache;
@@ -145,9 +150,20 @@ bool onednn_gemm(void* out, const void* a, const void* w, int m, int n, int k, G
                  bool accumulate, int threads) {
   const std::size_t in_bytes = types == GemmTypes::F32_F32 ? 4 : 2;
   const std::size_t out_bytes = types == GemmTypes::BF16_BF16 ? 2 : 4;
-  const std::int64_t column_blocks = std::max(1, n / kBlockColumns);
-  const std::int64_t blocks = column_blocks * ((m + kBlockRows - 1) / kBlockRows);
-  threads = region_threads(threads, blocks, std::int64_t{m} * n * k / 8);
+  const std::int64_t column_tiles = std::max(1, n / kTileColumns);
+  const std::int64_t row_tiles = (m + kTileRows - 1) / kTileRows;
+  const std::int64_t tiles = column_tiles * row_tiles;
+  const std::size_t row_bytes = std::size_t(k) * in_bytes;
+  const int last_row = static_cast<int>(row_tiles - 1) * kTileRows;
+  const char* last_rows = static_cast<const char*>(a) + last_row * row_bytes;
+  if (m % kTileRows != 0) {  // the threads share them: a region waits for its thread
+    void* padded = cache().rows(kTileRows * row_bytes);
+    const std::size_t there = (m - last_row) * row_bytes;
+    std::memcpy(padded, last_rows, there);
+    std::memset(static_cast<char*>(padded) + there, 0, kTileRows * row_bytes - there);
+    last_rows = static_cast<const char*>(padded);
+  }
+  threads = region_threads(threads, tiles, std::int64_t{m} * n * k / 8);
   std::atomic<bool> unsupported(false);
   std::mutex lock;
   std::string failure;
@@ -157,20 +173,37 @@ bool onednn_gemm(void* out, const void* a, const void* w, int m, int n, int k, G
     name_compute_thread(omp_get_thread_num());
     omp_set_num_threads(1);  // what oneDNN asks for
 #pragma omp for schedule(dynamic, 1)
-    for (std::int64_t block = 0; block < blocks; ++block) {
-      const int row = static_cast<int>(block / column_blocks) * kBlockRows;
-      const int column = static_cast<int>(block % column_blocks) * kBlockColumns;
-      const int columns = block % column_blocks + 1 == column_blocks ? n - column : kBlockColumns;
+    for (std::int64_t tile = 0; tile < tiles; ++tile) {
+      // Neighbours in time share the weights, the larger operand.
+      const int row = static_cast<int>(tile % row_tiles) * kTileRows;
+      const std::int64_t column_tile = tile / row_tiles;
+      const int column = static_cast<int>(column_tile) * kTileColumns;
+      const int columns = column_tile + 1 == column_tiles ? n - column : kTileColumns;
       try {
-        Matmul& matmul =
-            cache().find(Shape{std::min(m - row, kBlockRows), columns, k, n, types, accumulate});
-        if (!matmul.supported()) {  // then no block of these types is
+        Matmul& matmul = cache().find(Shape{columns, k, types, accumulate});
+        if (!matmul.supported()) {  // then no tile of these types is
           unsupported = true;
           continue;
         }
-        cache().run(matmul, static_cast<char*>(out) + (std::size_t(row) * n + column) * out_bytes,
-                    static_cast<const char*>(a) + std::size_t(row) * k * in_bytes,
-                    static_cast<const char*>(w) + std::size_t(column) * k * in_bytes);
+        const std::size_t tile_row_bytes = columns * out_bytes;
+        char* result = static_cast<char*>(cache().out(kTileRows * tile_row_bytes));
+        char* target = static_cast<char*>(out) + (std::size_t(row) * n + column) * out_bytes;
+        const int rows = std::min(m - row, kTileRows);
+        if (accumulate) {
+          for (int r = 0; r < kTileRows; ++r) {
+            // Padding adds to some row's numbers what nobody reads.
+            std::memcpy(result + r * tile_row_bytes,
+                        target + std::size_t(std::min(r, rows - 1)) * n * out_bytes,
+                        tile_row_bytes);
+          }
+        }
+        cache().run(matmul, result,
+                    row == last_row ? last_rows : static_cast<const char*>(a) + row * row_bytes,
+                    static_cast<const char*>(w) + column * row_bytes);
+        for (int r = 0; r < rows; ++r) {
+          std::memcpy(target + std::size_t(r) * n * out_bytes, result + r * tile_row_bytes,
+                      tile_row_bytes);
+        }
       } catch (const std::exception& thrown) {
         const std::lock_guard<std::mutex> guard(lock);
         failure = thrown.what();

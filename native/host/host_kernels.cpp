@@ -5,8 +5,11 @@
 #include "kernel_set.h"
 #include "kernel_signature.h"
 #include "kernel_table.h"
-#include "loop_kernels.h"
+#include "loop_while.h"
 #include "parallel.h"
+#include "row_copies.h"
+#include "selection.h"
+#include "step_kernels.h"
 
 namespace remask::host {
 namespace {
@@ -46,13 +49,19 @@ constexpr RemaskKernel kKernels[] = {
     REMASK_BEST(swiglu_f32),
     host_kernel<&gather_rows<bf16>>("gather_rows_bf16"),
     host_kernel<&gather_rows<float>>("gather_rows_f32"),
+    host_kernel<&store_kv<bf16>>("store_kv_bf16"),
+    host_kernel<&store_kv<float>>("store_kv_f32"),
     host_kernel<&gemm<GemmTypes::BF16_BF16, bf16, bf16>>("gemm_bf16_bf16"),
     host_kernel<&gemm<GemmTypes::BF16_F32, float, bf16>>("gemm_bf16_f32"),
     host_kernel<&gemm<GemmTypes::F32_F32, float, float>>("gemm_f32_f32"),
     REMASK_BEST(select_slices),
     host_kernel<&select_merge>("select_merge"),
-    host_kernel<&commit_topk>("commit_topk"),
-    host_kernel<&advance>("advance"),
+    host_kernel<&constrain>("constrain"),
+    REMASK_BEST(restrict_tokens),
+    REMASK_BEST(target_odds),
+    host_kernel<&lay_rows>("lay_rows"),
+    host_kernel<&commit_rows>("commit_rows"),
+    host_kernel<&loop_while>("loop_while"),
 };
 
 }  // namespace

@@ -22,7 +22,7 @@ static_assert(sizeof(bf16) == 2 && alignof(bf16) == 2, "packed like CUDA's __nv_
 
 template <typename X>
 using EmbedKernel = void (*)(const RemaskLaunch&, float* residual, const X* table,
-                             const int* tokens, int rows, int width);
+                             const int* tokens, const int* token_index, int rows, int width);
 template <typename X>
 using RmsNormKernel = void (*)(const RemaskLaunch&, X* out, float* residual, const X* delta,
                                const X* weight, int rows, int width, float epsilon);
@@ -38,10 +38,15 @@ using AttentionKernel = void (*)(const RemaskLaunch&, X* out, const X* q, const 
 template <typename X>
 using SwiGluKernel = void (*)(const RemaskLaunch&, X* out, const X* gate_up, int rows, int width);
 using SelectSlicesKernel = void (*)(const RemaskLaunch&, SelectPartial* partials,
-                                    const float* logits, const SequenceState* sequences,
-                                    const PlanEntry* plan, const int* row_sequence,
-                                    const int* canvas, int rows, int columns, int slice_width,
-                                    SpecialTokens tokens);
+                                    const float* logits, const Row* rows, const Sequence* sequences,
+                                    const float* floors, int row_count, int columns,
+                                    int slice_width, SpecialTokens tokens);
+using RestrictTokensKernel = void (*)(const RemaskLaunch&, float* floors, const float* logits,
+                                      const Row* rows, const Sequence* sequences, int row_count,
+                                      int columns, SpecialTokens tokens);
+using TargetOddsKernel = void (*)(const RemaskLaunch&, float* keys, int* candidates,
+                                  const float* logits, const Row* rows, const Sequence* sequences,
+                                  int row_count, int columns, SpecialTokens tokens);
 // out[m,n] (+)= sum over k of a[m,k] * w[n,k], in f32 and in the order of k. `scratch` holds
 // gemm_scratch_bytes(m, k), aligned to 64.
 template <typename X, typename Out>
@@ -67,6 +72,8 @@ struct KernelSet {
   SwiGluKernel<bf16> swiglu_bf16;
   SwiGluKernel<float> swiglu_f32;
   SelectSlicesKernel select_slices;
+  RestrictTokensKernel restrict_tokens;
+  TargetOddsKernel target_odds;
   GemmKernel<bf16, bf16> gemm_bf16_bf16;
   GemmKernel<bf16, float> gemm_bf16_f32;
   GemmKernel<float, float> gemm_f32_f32;

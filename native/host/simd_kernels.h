@@ -1,6 +1,8 @@
 // Body of the simd_*.cpp files: fills one KernelSet from the kernels compiled with its flags.
 #include "simd_attention.h"
 #include "simd_gemm.h"
+#include "simd_odds.h"
+#include "simd_restrict.h"
 #include "simd_rows.h"
 #include "simd_select.h"
 
@@ -21,6 +23,8 @@ extern const KernelSet REMASK_KERNEL_SET = {
     REMASK_SIMD::swiglu<bf16>,
     REMASK_SIMD::swiglu<float>,
     REMASK_SIMD::select_slices,
+    REMASK_SIMD::restrict_tokens,
+    REMASK_SIMD::target_odds,
     REMASK_SIMD::gemm<bf16, bf16>,
     REMASK_SIMD::gemm<bf16, float>,
     REMASK_SIMD::gemm<float, float>,

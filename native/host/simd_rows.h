@@ -8,11 +8,16 @@
 namespace remask::host::REMASK_SIMD {
 
 template <typename X>
-void embed(const RemaskLaunch& launch, float* residual, const X* table, const int* tokens, int rows,
-           int width) {
+void embed(const RemaskLaunch& launch, float* residual, const X* table, const int* tokens,
+           const int* token_index, int rows, int width) {
   parallel_for(launch.threads, rows, std::int64_t{rows} * width, [=](std::int64_t row) {
-    const X* from = table + std::int64_t{tokens[row]} * width;
     float* to = residual + row * width;
+    const int index = token_index[row];
+    if (index < 0) {
+      std::memset(to, 0, sizeof(float) * width);
+      return;
+    }
+    const X* from = table + std::int64_t{tokens[index]} * width;
     for (int i = 0; i < width; i += kLanes) {
       store_some(to + i, load_some(from + i, width - i, 0), width - i);
     }

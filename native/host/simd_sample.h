@@ -119,16 +119,17 @@ struct NoisyChoice {
   float clean;
 };
 
-// Goes through runs of columns that may be chosen; `Row` reads them as RowLogits does.
-template <typename Row>
+// Goes through runs of columns that may be chosen; `Logits` reads them as RowLogits does.
+template <typename Logits>
 class NoisyChooser {
  public:
-  // `largest`: of the logits that may be chosen.
-  NoisyChooser(const Row& row, const NoisePlace& place, float largest)
+  // `largest`: of the logits that may be chosen, which none below `floor` may.
+  NoisyChooser(const Logits& row, const NoisePlace& place, float largest, float floor)
       : row_(row),
         place_(place),
         hopeless_(largest - place.temperature * kGumbelSpan -
-                  __builtin_fabsf(largest) * kGumbelSlack) {
+                  __builtin_fabsf(largest) * kGumbelSlack),
+        floor_(floor) {
     for (int lane = 0; lane < kLanes; ++lane) lane_[lane] = lane;
   }
 
@@ -140,6 +141,7 @@ class NoisyChooser {
         const int first = column + i * kLanes;
         logits[i] = first < end ? row_.at(first, end) : splat(kNone);
         if (first < begin) logits[i] = lane_ + first >= begin ? logits[i] : splat(kNone);
+        logits[i] = logits[i] >= splat(floor_) ? logits[i] : splat(kNone);
         worth_it |= lane_mask(logits[i] >= splat(hopeless_));
       }
       if (worth_it != 0 || hopeless_ != hopeless_) add(column, logits);
@@ -171,9 +173,10 @@ class NoisyChooser {
     }
   }
 
-  const Row row_;
+  const Logits row_;
   const NoisePlace place_;
   const float hopeless_;
+  const float floor_;
   Ints lane_ = {};
   Floats value_ = splat(kNone), clean_ = splat(kNone);
   Ints token_ = Ints{} - 1;

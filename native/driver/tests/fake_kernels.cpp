@@ -64,6 +64,17 @@ void read_rows(const RemaskLaunch&, float* out, int, remask::ptx::TensorMap map)
   }
 }
 
+// Takes one from the counter and goes on while some are left.
+void count_down(const RemaskLaunch& launch, int* counter, unsigned long long handle) {
+  *counter -= 1;
+  remask::set_graph_condition(launch, handle, *counter > 0);
+}
+
+// The condition is whether the word is not 0.
+void set_from(const RemaskLaunch& launch, const int* word, unsigned long long handle) {
+  remask::set_graph_condition(launch, handle, static_cast<unsigned>(*word));
+}
+
 const RemaskKernel kKernels[] = {
     remask::host_kernel<fill_f32>("fill_f32"),
     remask::host_kernel<add_f32>("add_f32", 256),
@@ -73,6 +84,8 @@ const RemaskKernel kKernels[] = {
     remask::host_kernel<fail>("fail"),
     remask::host_kernel<overrun>("overrun"),
     remask::host_kernel<read_rows>("read_rows"),
+    remask::host_kernel<count_down>("count_down"),
+    remask::host_kernel<set_from>("set_from"),
 };
 const RemaskKernelTable kTable = {REMASK_KERNEL_TABLE_VERSION, sizeof kKernels / sizeof kKernels[0],
                                   kKernels};

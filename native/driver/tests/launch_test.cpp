@@ -101,7 +101,7 @@ TEST(launch_address_in_no_live_allocation_is_refused_when_strict) {
            CUDA_ERROR_ILLEGAL_ADDRESS);
   CHECK_OK(cuCtxSynchronize());  // refused, not broken
   float* pinned = nullptr;
-  CHECK_OK(cuMemHostAlloc(reinterpret_cast<void**>(&pinned), 64, 0));
+  CHECK_OK(cuMemHostAlloc(reinterpret_cast<void**>(&pinned), 64, CU_MEMHOSTALLOC_DEVICEMAP));
   pinned[15] = 41;
   CHECK_OK(device.add(nullptr, x, reinterpret_cast<CUdeviceptr>(pinned), 0, 16));
   CHECK_EQ(download(x, 16)[15], 42.0f);

@@ -188,7 +188,7 @@ TEST(memory_attributes) {
   CHECK_OK(cuPointerGetAttribute(&owner, 1, x));
   CHECK_EQ(owner, device.context);
   void* pinned = nullptr;
-  CHECK_OK(cuMemAllocHost_v2(&pinned, 100));
+  CHECK_OK(cuMemHostAlloc(&pinned, 100, CU_MEMHOSTALLOC_DEVICEMAP));
   CUdeviceptr mapped = 0;
   CHECK_OK(cuMemHostGetDevicePointer_v2(&mapped, pinned, 0));
   CHECK_EQ(mapped, reinterpret_cast<CUdeviceptr>(pinned));
@@ -210,4 +210,59 @@ TEST(memory_fills) {
   CHECK_EQ(values[2], 0x7f7f7f7fu);
   CHECK_EQ(values[15], 0x01020304u);
   CHECK_EQ(cuMemsetD32_v2(x + 2, 0, 1), CUDA_ERROR_INVALID_VALUE);
+}
+
+TEST(memory_mapped_pinned_memory_is_what_kernels_write) {
+  const Fixture device;
+  const CUstream stream = new_stream();
+  void *plain = nullptr, *mapped = nullptr;
+  CHECK_OK(cuMemHostAlloc(&plain, 64, 0));
+  CHECK_OK(cuMemHostAlloc(&mapped, 64, CU_MEMHOSTALLOC_DEVICEMAP));
+  CHECK_EQ(cuMemHostAlloc(&mapped, 64, 8), CUDA_ERROR_INVALID_VALUE);
+  CUdeviceptr pointer = 0;
+  CHECK_EQ(cuMemHostGetDevicePointer_v2(&pointer, plain, 0), CUDA_ERROR_INVALID_VALUE);
+  CHECK_OK(cuMemHostGetDevicePointer_v2(&pointer, static_cast<char*>(mapped) + 16, 0));
+  CHECK_OK(device.fill(stream, pointer, 3, 12));
+  CHECK_OK(cuStreamSynchronize(stream));
+  CHECK_EQ(static_cast<float*>(mapped)[4], 3.0f);
+  CHECK_EQ(device.fill(stream, reinterpret_cast<CUdeviceptr>(plain), 3, 16),
+           CUDA_ERROR_ILLEGAL_ADDRESS);
+  CHECK_OK(cuMemFreeHost(plain));
+  CHECK_OK(cuMemFreeHost(mapped));
+}
+
+TEST(memory_registered_memory_is_pinned_until_it_is_unregistered) {
+  const Fixture device;
+  const CUstream stream = new_stream();
+  alignas(64) static float values[32];
+  CHECK_EQ(cuMemHostRegister_v2(nullptr, 64, 0), CUDA_ERROR_INVALID_VALUE);
+  CHECK_EQ(cuMemHostRegister_v2(values, 64, CU_MEMHOSTREGISTER_READ_ONLY),
+           CUDA_ERROR_NOT_SUPPORTED);
+  CHECK_OK(cuMemHostRegister_v2(values, 64, CU_MEMHOSTREGISTER_DEVICEMAP));
+  CHECK_EQ(cuMemHostRegister_v2(values + 15, 64, 0), CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED);
+  CHECK_OK(cuMemHostRegister_v2(values + 16, 64, 0));
+  CUdeviceptr pointer = 0;
+  CHECK_EQ(cuMemHostGetDevicePointer_v2(&pointer, values + 16, 0), CUDA_ERROR_INVALID_VALUE);
+  CHECK_OK(cuMemHostGetDevicePointer_v2(&pointer, values, 0));
+  CHECK_OK(device.fill(stream, pointer, 5, 16));
+  CHECK_OK(cuStreamSynchronize(stream));
+  CHECK_EQ(values[15], 5.0f);
+  CHECK_EQ(values[16], 0.0f);
+  // An asynchronous copy takes the bytes when it runs, not when it is asked for.
+  const CUdeviceptr x = allocate(64);
+  close_gate();
+  CHECK_OK(device.hold(stream));
+  CHECK_OK(cuMemcpyHtoDAsync_v2(x, values, 64, stream));
+  values[0] = 6;
+  open_gate();
+  CHECK_OK(cuStreamSynchronize(stream));
+  CHECK_EQ(download(x, 1)[0], 6.0f);
+  unsigned flags = 0;
+  CHECK_OK(cuMemHostGetFlags(&flags, values));
+  CHECK_EQ(flags, CU_MEMHOSTREGISTER_DEVICEMAP);
+  CHECK_EQ(cuMemFreeHost(values), CUDA_ERROR_INVALID_VALUE);
+  CHECK_OK(cuMemHostUnregister(values));
+  CHECK_EQ(cuMemHostUnregister(values), CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED);
+  CHECK_EQ(device.fill(stream, pointer, 5, 16), CUDA_ERROR_ILLEGAL_ADDRESS);
+  CHECK_OK(cuMemHostUnregister(values + 16));
 }

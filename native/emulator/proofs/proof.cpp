@@ -46,6 +46,13 @@ int find_memory(const void* address, RemaskMemoryRange* range) {
   std::exit(64);
 }
 
+ConditionsSet conditions_set;  // one launch at a time, in which one thread does it
+
+int set_condition(unsigned long long handle, unsigned value) {
+  conditions_set = {conditions_set.times + 1, handle, value};
+  return 1;
+}
+
 }  // namespace
 
 Memory::Memory(std::size_t bytes)
@@ -185,6 +192,8 @@ void Case::put(const RemaskKernel& kernel, std::vector<char>& buffer, unsigned i
   std::memcpy(buffer.data() + kernel.parameters[i].offset, value, bytes);
 }
 
+ConditionsSet Case::conditions() const { return conditions_set; }
+
 void Case::run(const RemaskKernel& kernel, Dim3 grid, Dim3 block, unsigned shared_bytes,
                const void* arguments) {
   last_kernel_ = kernel.name;
@@ -195,6 +204,8 @@ void Case::run(const RemaskKernel& kernel, Dim3 grid, Dim3 block, unsigned share
   launch.threads = options_.threads;
   launch.seed = seed_ * 0x9e3779b97f4a7c15ull + ++launches_;
   launch.find_memory = &find_memory;
+  launch.set_condition = &set_condition;
+  conditions_set = {};
   banks_ = RemaskBanks{};
   if (counts_banks_) launch.banks = &banks_;
   char reason[4096] = "";

@@ -115,6 +115,13 @@ struct Options {
   int threads = 2;
 };
 
+// What a launch did to conditions of a graph.
+struct ConditionsSet {
+  int times;
+  unsigned long long handle;  // of the last time, and its value
+  unsigned value;
+};
+
 // One shape with its data.
 class Case {
  public:
@@ -123,6 +130,8 @@ class Case {
   }
 
   std::uint64_t seed() const { return seed_; }
+  // By the last launch, for which every handle was that of a graph that runs.
+  ConditionsSet conditions() const;
 
   // --- draws ---
   std::uint32_t next();

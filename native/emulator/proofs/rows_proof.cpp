@@ -1,6 +1,7 @@
 // Kernels that work on one row at a time, against double: RMSNorm with residual, RoPE, SwiGLU,
-// embedding and gather, at any width, grid and alignment.
+// embedding, gather and store_kv, at any width, grid and alignment.
 #include <algorithm>
+#include <cstring>
 
 #include "proof.h"
 
@@ -168,10 +169,23 @@ void embed(Case& it, const char* kernel) {
   const int entries = it.uniform(1, 30);
   auto table = r.normal<T>(product(entries, r.width));
   const auto tokens = r.index(entries);
+  // Some canvas position for each row, or none: padding.
+  auto token_index = r.index(r.rows);
+  for (int row = 0; row < r.rows; row++) {
+    if (it.uniform(0, 7) == 0) token_index[row] = -1;
+  }
   auto out = r.output<float>(product(r.rows, r.width));
   it.launch(kernel, {r.rows, r.chunks}, r.threads, 0, out.data(), table.read(),
-            static_cast<const int*>(tokens.data()), r.rows, r.width);
-  expect_rows(r, kernel, table, tokens, out);
+            static_cast<const int*>(tokens.data()), static_cast<const int*>(token_index.data()),
+            r.rows, r.width);
+  for (std::size_t i = 0; i < product(r.rows, r.width); i++) {
+    const int index = token_index[i / std::size_t(r.width)];
+    const float expected =
+        index < 0 ? 0 : float(table[product(tokens[index], r.width) + i % std::size_t(r.width)]);
+    if (float(out[i]) != expected) {
+      return it.wrong(kernel, "element %zu is %g, not %g", i, double(out[i]), double(expected));
+    }
+  }
 }
 
 template <class T>
@@ -187,6 +201,48 @@ void gather(Case& it, const char* kernel) {
   expect_rows(r, kernel, in, index, out);
 }
 
+// The cache's rows that no query has keep what they held.
+template <class T>
+void store_kv(Case& it, const char* kernel) {
+  const Rows r(it);
+  r.shape("store_kv");
+  const int stride = r.width + it.any_of({0, 8, r.width, 3});
+  auto k = r.normal<T>(product(r.rows, stride));
+  auto v = r.normal<T>(product(r.rows, stride));
+  const int cached = r.rows + it.uniform(0, 9);
+  std::vector<int> free;
+  for (int row = 0; row < cached; row++) free.push_back(row);
+  auto cache_rows = r.index(1);
+  for (int row = 0; row < r.rows; row++) {
+    cache_rows[row] = -1;
+    if (it.uniform(0, 3) == 0) continue;
+    const int place = it.uniform(0, int(free.size()) - 1);
+    cache_rows[row] = free[place];
+    free.erase(free.begin() + place);
+  }
+  auto keys = r.output<T>(product(cached, r.width));
+  auto values = r.output<T>(product(cached, r.width));
+  T untouched;
+  std::memcpy(&untouched, keys.data(), sizeof(T));
+  it.launch(kernel, {r.rows, r.chunks}, r.threads, 0, keys.data(), values.data(), k.read(),
+            v.read(), static_cast<const int*>(cache_rows.data()), r.rows, r.width, stride);
+  std::vector<int> source(std::size_t(cached), -1);
+  for (int row = 0; row < r.rows; row++) {
+    if (cache_rows[row] >= 0) source[std::size_t(cache_rows[row])] = row;
+  }
+  for (std::size_t i = 0; i < product(cached, r.width); i++) {
+    const int row = source[i / std::size_t(r.width)];
+    const std::size_t from = product(std::max(row, 0), stride) + i % std::size_t(r.width);
+    const T key = row < 0 ? untouched : k[from], value = row < 0 ? untouched : v[from];
+    if (std::memcmp(&keys[i], &key, sizeof(T)) != 0) {
+      return it.wrong(kernel, "key %zu is %g, not %g", i, double(keys[i]), double(key));
+    }
+    if (std::memcmp(&values[i], &value, sizeof(T)) != 0) {
+      return it.wrong(kernel, "value %zu is %g, not %g", i, double(values[i]), double(value));
+    }
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -200,6 +256,8 @@ int main(int argc, char** argv) {
     if (it.wants("swiglu_bf16")) swiglu<bf16>(it, "swiglu_bf16");
     if (it.wants("embed_f32")) embed<float>(it, "embed_f32");
     if (it.wants("embed_bf16")) embed<bf16>(it, "embed_bf16");
+    if (it.wants("store_kv_f32")) store_kv<float>(it, "store_kv_f32");
+    if (it.wants("store_kv_bf16")) store_kv<bf16>(it, "store_kv_bf16");
     if (it.wants("gather_rows_f32")) gather<float>(it, "gather_rows_f32");
     if (it.wants("gather_rows_bf16")) gather<bf16>(it, "gather_rows_bf16");
   });

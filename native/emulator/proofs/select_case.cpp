@@ -7,7 +7,6 @@
 namespace remask::proof {
 namespace {
 
-constexpr double kRoundoff = 0x1p-24;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int kCtaThreads = 256, kWarpThreads = 32, kLanes = 4;
 constexpr const char* kSlices = "select_slices";
@@ -42,79 +41,20 @@ double random_uniform(std::uint64_t seed, int step, int position) {
   return ((philox(seed, unsigned(step), unsigned(position), 0, 1).word[0] >> 8) + 0.5) * 0x1p-24;
 }
 
-SelectCase::SelectCase(Case& it) : it_(it) {
-  const bool wide = it.chance(0.05);
-  columns = wide ? it.uniform(8192, 20000) : it.size(1200, {4, 128, 1024});
+SelectCase::SelectCase(Case& it) : RowsCase(it) {
+  draw_rows();
   slice_width = it.any_of({64, 128, 200, 256, 1024, 4096, 8192});
-  if (wide) slice_width = it.any_of({1024, 8192});
-  skewed_ = it.chance(0.15);
-  tokens_.vocabulary = columns - (it.chance(0.5) ? 0 : it.uniform(0, columns - 1));
-  tokens_.mask = it.uniform(0, columns - 1);
-  tokens_.eos = it.chance(0.2) ? -1 : it.uniform(0, columns - 1);
-  tokens_.eot = it.chance(0.2) ? -1 : it.uniform(0, columns - 1);
-  for (int s = it.uniform(1, wide ? 2 : 4); s > 0; s--) add_sequence();
-  logits_rows = rows;
-  for (SequenceState& sequence : sequences_) {
-    if (sequence.unconditional_row_begin < 0) continue;
-    sequence.unconditional_row_begin = logits_rows;
-    logits_rows += sequence.row_count;
+  if (wide_) slice_width = it.any_of({1024, 8192});
+  draw_logits();
+  has_floors_ = it.chance(0.4);
+  for (int row = 0; row < rows; row++) {
+    floors_.push_back(it.chance(0.5) ? -HUGE_VALF : float(it.normal_real()));
   }
-  const std::size_t count = std::size_t(logits_rows) * std::size_t(columns);
-  logits_ = it.output<float>(count + 1);
-  const bool eighths = it.chance(0.3);
-  for (int row = 0; row < logits_rows; row++) {
-    fill_row(logits_.data() + skewed_ + std::size_t(row) * std::size_t(columns), eighths);
-  }
-  device_sequences_ = it.copy(sequences_);
-  device_plan_ = it.copy(plan_);
-  device_row_sequence_ = it.copy(row_sequence_);
-  device_canvas_ = it.copy(canvas_);
+  device_floors_ = it.copy(floors_);
   it.shape(
       "rows=%d columns=%d width=%d vocabulary=%d mask=%d eos=%d eot=%d sequences=%zu skewed=%d",
       rows, columns, slice_width, tokens_.vocabulary, tokens_.mask, tokens_.eos, tokens_.eot,
       sequences_.size(), skewed_);
-}
-
-void SelectCase::add_sequence() {
-  SequenceState s = {};
-  const int prompt = it_.uniform(0, 5);
-  s.canvas_begin = int(canvas_.size());
-  s.unconditional_begin = -1;
-  s.row_begin = rows;
-  s.row_count = it_.size(8);
-  s.unconditional_row_begin = it_.chance(0.3) ? 0 : -1;  // where: once all rows are known
-  s.guidance = it_.any_of({1.5f, 2.5f, 4.0f});
-  s.cursor = int(plan_.size());
-  s.plan_end = it_.chance(0.1) ? s.cursor : s.cursor + 1;
-  s.flags = it_.uniform(0, 3);
-  s.rule = it_.uniform(0, 3);
-  s.temperature = it_.chance(0.4) ? 0.0f : it_.any_of({1e-6f, 0.1f, 0.7f, 1.0f, 2.5f});
-  s.seed = std::uint64_t(it_.next()) << 32 | it_.next();
-  plan_.push_back({prompt, 1, it_.uniform(0, 1000), 0});
-  for (int p = 0; p < prompt; p++) canvas_.push_back(tokens_.mask + 1);
-  for (int row = 0; row < s.row_count; row++) {
-    canvas_.push_back(it_.chance(0.15) ? tokens_.mask + 1 : tokens_.mask);
-    row_sequence_.push_back(int(sequences_.size()));
-  }
-  rows += s.row_count;
-  sequences_.push_back(s);
-}
-
-void SelectCase::fill_row(float* row, bool eighths) {
-  constexpr float kNothing = -std::numeric_limits<float>::infinity();
-  const double deviation = it_.any_of({0.05, 3.0, 12.0});
-  const double absent = it_.any_of({0.0, 0.0, 0.3, 1.0});
-  const double offset = it_.any_of({0.0, 0.0, 60.0, -200.0});
-  for (int j = 0; j < columns; j++) {
-    double x = it_.normal_real() * deviation + offset;
-    if (eighths) x = std::rint(x * 8) / 8;  // ties
-    row[j] = float(x);
-    if (it_.chance(absent)) row[j] = it_.chance(0.5) ? kNothing : std::nanf("");
-  }
-  if (it_.chance(0.4)) row[it_.uniform(0, columns - 1)] = float(offset + it_.uniform(10, 60));
-  if (it_.chance(0.3) && tokens_.eos >= 0) row[tokens_.eos] = float(offset + 40);
-  if (it_.chance(0.3)) row[tokens_.mask] = float(offset + 50);
-  if (it_.chance(0.05)) row[it_.uniform(0, columns - 1)] = -kNothing;
 }
 
 void SelectCase::run(int width) {
@@ -126,88 +66,62 @@ void SelectCase::run(int width) {
   auto partials = it_.output<SelectPartial>(std::size_t(rows) * std::size_t(slices));
   candidates = it_.output<int>(std::size_t(rows));
   keys = it_.output<float>(std::size_t(rows));
-  const SequenceState* sequences = device_sequences_.data();
-  const PlanEntry* plan = device_plan_.data();
-  const int* row_sequence = device_row_sequence_.data();
-  const int* canvas = device_canvas_.data();
-  const float* logits = logits_.data() + skewed_;
-  it_.launch(kSlices, {slices, rows}, threads, 0, partials.data(), logits, sequences, plan,
-             row_sequence, canvas, rows, columns, width, tokens_);
+  const Sequence* sequences = device_sequences_.data();
+  const Row* table = device_rows_.data();
+  const float* floors = has_floors_ ? device_floors_.data() : nullptr;
+  it_.launch(kSlices, {slices, rows}, threads, 0, partials.data(), logits(), table, sequences,
+             floors, rows, columns, width, tokens_);
   const int warps = it_.uniform(1, kCtaThreads / kWarpThreads);
   const SelectPartial* read = partials.data();
   it_.launch(kMerge, ceil_div(rows, warps), warps * kWarpThreads, 0, candidates.data(), keys.data(),
-             read, sequences, plan, row_sequence, canvas, rows, slices, tokens_);
-}
-
-SelectCase::Row SelectCase::row_of(int row, const SequenceState& sequence) const {
-  const float* conditional = logits_.data() + skewed_ + std::size_t(row) * std::size_t(columns);
-  const float* copy = nullptr;
-  if (sequence.unconditional_row_begin >= 0) {
-    const int at = sequence.unconditional_row_begin + row - sequence.row_begin;
-    copy = logits_.data() + skewed_ + std::size_t(at) * std::size_t(columns);
-  }
-  Row result = {std::vector<double>(std::size_t(columns)), 0};
-  for (int j = 0; j < columns; j++) {
-    double x = double(conditional[j]);
-    if (copy != nullptr) {
-      const double base = double(copy[j]), change = double(sequence.guidance) * (x - base);
-      x = base + change;
-      const double error = (std::fabs(base) + 3 * std::fabs(change)) * kRoundoff;
-      if (std::isfinite(error)) result.error = std::max(result.error, error);
-    }
-    if (std::isnan(x) || ((sequence.flags & kSuppressEos) && j == tokens_.eos)) x = -kInfinity;
-    result.logits[std::size_t(j)] = x;
-  }
-  return result;
+             read, table, sequences, rows, slices, tokens_);
 }
 
 void SelectCase::check() const {
-  for (int row = 0; row < rows; row++) {
-    const SequenceState& sequence = sequences_[std::size_t(row_sequence_[std::size_t(row)])];
-    const std::size_t at = std::size_t(row);
-    bool selectable = sequence.cursor != sequence.plan_end;
-    int step = 0, position = 0;
-    if (selectable) {
-      const PlanEntry& entry = plan_[std::size_t(sequence.cursor)];
-      step = entry.step;
-      position = entry.block_begin + row - sequence.row_begin;
-      selectable = canvas_[std::size_t(sequence.canvas_begin + position)] == tokens_.mask;
-    }
-    if (!selectable) {
+  for (int index = 0; index < rows; index++) {
+    const std::size_t at = std::size_t(index);
+    const Row& row = rows_[at];
+    if (row.kind != kChoose) {
       if (candidates[at] != -1 || keys[at] != -1)
-        it_.wrong(kMerge, "row %d is not selectable", row);
+        it_.wrong(kMerge, "row %d is not to be chosen", index);
       continue;
     }
-    const Row logits = row_of(row, sequence);
-    const int expected = check_candidate(row, logits, sequence, step, position);
+    const Sequence& sequence = sequence_of(index);
+    const Logits logits = logits_of(index);
+    const int expected = check_candidate(index, logits);
     if (expected != candidates[at]) {
-      it_.wrong(kSlices, "row %d chose %d, not %d (temperature %g, rule %d, flags %d)", row,
-                candidates[at], expected, double(sequence.temperature), sequence.rule,
-                sequence.flags);
+      it_.wrong(kSlices, "row %d chose %d, not %d (temperature %g, rule %d, flags %d, floor %g)",
+                index, candidates[at], expected, double(sequence.temperature), sequence.rule,
+                sequence.flags, has_floors_ ? double(floors_[at]) : -kInfinity);
     } else if (expected < 0) {
       it_.expect(keys[at] == -1, kMerge, "the key of a row without a candidate is not -1");
     } else {
-      check_key(row, logits, sequence, step, position);
+      check_key(index, logits);
     }
   }
 }
 
 // The id that must be chosen; the one that was, if f32 cannot tell the two apart.
-int SelectCase::check_candidate(int row, const Row& logits, const SequenceState& sequence, int step,
-                                int position) const {
+int SelectCase::check_candidate(int index, const Logits& logits) const {
+  const Row& row = rows_[std::size_t(index)];
+  const Sequence& sequence = sequence_of(index);
+  const double floor = has_floors_ ? double(floors_[std::size_t(index)]) : -kInfinity;
   const double temperature = double(sequence.temperature);
-  const int actual = candidates[std::size_t(row)];
+  const int actual = candidates[std::size_t(index)];
   int best = -1;
   double most = -kInfinity, most_error = 0, actual_value = -kInfinity, actual_error = 0;
   for (int id = 0; id < columns; id++) {
     double value = logits.logits[std::size_t(id)];
     if (!choosable(id) || value == -kInfinity) continue;
     double error = std::isfinite(value) ? logits.error : 0;
+    // A guided logit this near to the floor may lie on either side of it.
+    if (temperature > 0 && value < floor - (id == actual ? error : 0)) continue;
+    if (temperature > 0 && value < floor + error && id != actual) continue;
     if (temperature > 0) {
-      const double noise = gumbel_noise(sequence.seed, step, position, id);
+      const double noise = gumbel_noise(sequence.seed, row.step, row.position, id);
       // Two logarithms of 2 ulp each, of which the first becomes absolute; then the sum's rounding.
-      error += temperature * (8 + 4 * std::fabs(noise)) * kRoundoff;
-      if (std::isfinite(value)) error += 2 * std::fabs(value) * kRoundoff;
+      error += temperature * (8 + 4 * std::fabs(noise)) * kF32Roundoff;
+      if (std::isfinite(value)) error += 2 * std::fabs(value) * kF32Roundoff;
       value += temperature * noise;
     }
     if (value > most) {
@@ -224,18 +138,19 @@ int SelectCase::check_candidate(int row, const Row& logits, const SequenceState&
   return actual_error == 0 && most_error == 0 ? best : actual;
 }
 
-void SelectCase::check_key(int row, const Row& logits, const SequenceState& sequence, int step,
-                           int position) const {
-  const int chosen = candidates[std::size_t(row)];
-  const float key = keys[std::size_t(row)];
+void SelectCase::check_key(int index, const Logits& logits) const {
+  const Row& row = rows_[std::size_t(index)];
+  const Sequence& sequence = sequence_of(index);
+  const int chosen = candidates[std::size_t(index)];
+  const float key = keys[std::size_t(index)];
   if (deferred(sequence, chosen)) {
     it_.expect(key == HUGE_VALF, kMerge, "a deferred row's key is not infinite");
     return;
   }
   if (sequence.rule == kRandomOrder) {
-    const double u = random_uniform(sequence.seed, step, position);
+    const double u = random_uniform(sequence.seed, row.step, row.position);
     if (key != float((1 - u) / u))
-      it_.wrong(kMerge, "row %d: the random key is %g", row, double(key));
+      it_.wrong(kMerge, "row %d: the random key is %g", index, double(key));
     return;
   }
   double top = -kInfinity, first = -kInfinity, second = -kInfinity;
@@ -286,7 +201,7 @@ void SelectCase::check_key(int row, const Row& logits, const SequenceState& sequ
   // a thread's 32 and the tree's and the warps' additions; a quotient of two such.
   const int slices = ceil_div(columns, launched_width_);
   double relative =
-      3 * ((4 + 2 * widest) * (3 + std::min(slices, 8)) + 32 + 16 + slices) * kRoundoff;
+      3 * ((4 + 2 * widest) * (3 + std::min(slices, 8)) + 32 + 16 + slices) * kF32Roundoff;
   relative += 4 * logits.error;
   if (sequence.rule == kMargin && second < first && logits.error > 0) {
     relative += 2 * logits.error / (first - second);
@@ -299,7 +214,7 @@ void SelectCase::check_key(int row, const Row& logits, const SequenceState& sequ
   // Weights below the least normal number are gone.
   const double gone = columns * 0x1p-126 * (sequence.rule == kEntropy ? 110 : 1);
   if (!(std::fabs(double(key) - expected) <= relative * expected + gone)) {
-    it_.wrong(kMerge, "row %d, rule %d, flags %d: key %.9g, expected %.9g within %.3g", row,
+    it_.wrong(kMerge, "row %d, rule %d, flags %d: key %.9g, expected %.9g within %.3g", index,
               sequence.rule, sequence.flags, double(key), expected, relative * expected);
   }
 }

@@ -217,6 +217,25 @@ void expect_report(const Result& result, int code, const std::vector<const char*
   for (const char* part : parts) EXPECT(contains(result.reason, part), result.reason);
 }
 
+unsigned condition_value = 0;
+
+int set_condition_of_17(unsigned long long handle, unsigned value) {
+  if (handle != 17) return 0;
+  condition_value = value;
+  return 1;
+}
+
+void conditions_are_set_by_the_launch(std::uint64_t seed) {
+  const auto kernel = Launcher("sets_condition").block(32).seed(seed);
+  condition_value = 0;
+  EXPECT(Launcher(kernel).condition(&set_condition_of_17)(17ull, 3u).code == 0, "set");
+  EXPECT(condition_value == 3, condition_value);
+  const std::vector<const char*> words = {"lane 5", "cudaGraphSetConditional(0x12, 1)",
+                                          "no graph that runs has it"};
+  expect_report(Launcher(kernel).condition(&set_condition_of_17)(18ull, 1u), 719, words);
+  expect_report(kernel(18ull, 1u), 719, words);
+}
+
 void broken_rules_are_reported(std::uint64_t seed) {
   std::vector<int> out(1024);
   int* x = out.data();
@@ -285,6 +304,7 @@ int main(int argc, char** argv) {
     shuffles_and_votes(seed);
     atomics(seed);
     broken_rules_are_reported(seed);
+    conditions_are_set_by_the_launch(seed);
   }
   unwritten_shared_memory_is_nan();
   forgotten_barriers_show();

@@ -68,3 +68,7 @@ extern "C" __global__ void misaligned_load(float* x) {
 }
 
 extern "C" __global__ void __launch_bounds__(64) at_most_64(int) {}
+
+extern "C" __global__ void sets_condition(unsigned long long handle, unsigned value) {
+  if (threadIdx.x == 5) cudaGraphSetConditional(handle, value);
+}

@@ -57,6 +57,10 @@ class Launcher {
     launch_.banks = banks;
     return *this;
   }
+  Launcher& condition(RemaskSetCondition set) {
+    launch_.set_condition = set;
+    return *this;
+  }
   const RemaskKernel& kernel() const { return *kernel_; }
 
   template <class... Arguments>
@@ -79,5 +83,5 @@ class Launcher {
   }
 
   const RemaskKernel* kernel_ = nullptr;
-  RemaskLaunch launch_{{1, 1, 1}, {1, 1, 1}, 0, 2, 1, nullptr, nullptr};
+  RemaskLaunch launch_{{1, 1, 1}, {1, 1, 1}, 0, 2, 1, nullptr, nullptr, nullptr};
 };

@@ -137,24 +137,44 @@ void attention_matches_reference(const KernelSet& set) {
   }
 }
 
-// A sequence's output has the same bits alone and in a batch.
+// A sequence's output has the same bits alone and in a batch, wherever it stands, with 1 and 2
+// threads; a query's are the same whichever of the sequence's queries are computed with it.
 template <int kDim, typename X>
-void attention_doesNotDependOnNeighbours(const KernelSet& set) {
-  const Case batch = {{50, 46, 70}, {50, 46, 70}, 2, 2};
-  const Tensors<X> t = make_tensors<kDim, X>(batch);
-  Poisoned<X> together(t.q_offsets.back() * t.out_stride);
-  run<kDim>(set, batch, t, together.data(), 2);
-  const Case alone = {{46}, {46}, 2, 2};
-  Tensors<X> part = t;
-  part.q_offsets = part.kv_offsets = {0, 46};
-  part.q.assign(t.q.begin() + 50 * t.q_stride, t.q.begin() + 96 * t.q_stride);
-  part.k.assign(t.k.begin() + 50 * t.kv_stride, t.k.begin() + 96 * t.kv_stride);
-  part.v.assign(t.v.begin() + 50 * t.kv_stride, t.v.begin() + 96 * t.kv_stride);
-  Poisoned<X> single(46 * t.out_stride);
-  run<kDim>(set, alone, part, single.data(), 2);
-  EXPECT_THAT(
-      std::memcmp(single.data(), &together[50 * t.out_stride], sizeof(X) * 46 * t.out_stride) == 0,
-      "attention depends on the neighbours in the batch");
+void attention_dependsOnTheOwnSequenceOnly(const KernelSet& set) {
+  const std::string what = std::string(set.name) + " attention hd" + std::to_string(kDim);
+  for (const int shared : {1, 3}) {
+    const Case batch = {{50, 1, 46, 0, 70, 17}, {50, 90, 46, 20, 131, 17}, 2 * shared, 2};
+    const Tensors<X> t = make_tensors<kDim, X>(batch);
+    Poisoned<X> together(t.q_offsets.back() * t.out_stride);
+    run<kDim>(set, batch, t, together.data(), 2);
+    const auto rows = [](const std::vector<X>& all, int first, int count, int stride) {
+      return std::vector<X>(all.begin() + std::size_t(first) * stride,
+                            all.begin() + std::size_t(first + count) * stride);
+    };
+    for (std::size_t s = 0; s < batch.queries.size(); ++s) {
+      // All queries, then a part of them: what a cached pass computes.
+      for (const int first : {0, batch.queries[s] / 3}) {
+        const int queries = batch.queries[s] - first;
+        if (queries == 0) continue;
+        const Case alone = {{queries}, {batch.keys[s]}, batch.heads, batch.kv_heads};
+        Tensors<X> part = t;
+        part.q_offsets = {0, queries};
+        part.kv_offsets = {0, batch.keys[s]};
+        const int q_first = t.q_offsets[s] + first;
+        part.q = rows(t.q, q_first, queries, t.q_stride);
+        part.k = rows(t.k, t.kv_offsets[s], batch.keys[s], t.kv_stride);
+        part.v = rows(t.v, t.kv_offsets[s], batch.keys[s], t.kv_stride);
+        for (const int threads : {1, 2}) {
+          Poisoned<X> single(queries * t.out_stride);
+          run<kDim>(set, alone, part, single.data(), threads);
+          EXPECT_THAT(std::memcmp(single.data(), &together[q_first * t.out_stride],
+                                  sizeof(X) * queries * t.out_stride) == 0,
+                      what + ": sequence " + std::to_string(s) + " from query " +
+                          std::to_string(first) + ", " + std::to_string(threads) + " threads");
+        }
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -165,8 +185,10 @@ int main() {
     attention_matches_reference<64, float>(*set);
     attention_matches_reference<128, bf16>(*set);
     attention_matches_reference<128, float>(*set);
-    attention_doesNotDependOnNeighbours<64, bf16>(*set);
-    attention_doesNotDependOnNeighbours<128, float>(*set);
+    attention_dependsOnTheOwnSequenceOnly<64, bf16>(*set);
+    attention_dependsOnTheOwnSequenceOnly<64, float>(*set);
+    attention_dependsOnTheOwnSequenceOnly<128, bf16>(*set);
+    attention_dependsOnTheOwnSequenceOnly<128, float>(*set);
   }
   return finish();
 }

@@ -97,6 +97,53 @@ void own_gemm_matches_reference(const KernelSet& set, GemmKernel<X, Out> gemm) {
   }
 }
 
+// A row's bits are the same alone and at every place of a tile, whatever stands beside it.
+template <typename X, typename Out, typename Gemm>
+void row_has_its_bits_anywhere(const std::string& what, const Gemm& gemm) {
+  // Depths and widths on both sides of what is done at a time.
+  for (const auto& [n, k] : {std::pair(150, 70), std::pair(33, 300), std::pair(1, 257)}) {
+    const auto row = random_values<X>(k), w = random_values<X>(n * k);
+    Poisoned<Out> alone(n);
+    gemm(1, alone.data(), row.data(), w.data(), 1, n, k);
+    for (const int m : {7, 65, 2, 15, 16, 17, 63, 64, 128, 130, 300}) {
+      const bool everywhere = m == 7 || m == 65;
+      std::vector<X> others = random_values<X>(m * k, 30.0f);
+      from_float(NAN, &others[random_engine()() % others.size()]);
+      for (int i = 0; i < (everywhere ? m : 2); ++i) {
+        const int place = everywhere ? i : static_cast<int>(random_engine()() % m);
+        std::vector<X> a = others;
+        std::copy(row.begin(), row.end(), a.begin() + place * k);
+        for (const int threads : {1, 2}) {
+          Poisoned<Out> out(m * n);
+          gemm(threads, out.data(), a.data(), w.data(), m, n, k);
+          EXPECT_THAT(std::memcmp(&out[place * n], alone.data(), sizeof(Out) * n) == 0,
+                      what + ": row " + std::to_string(place) + " of " + std::to_string(m) + ", " +
+                          std::to_string(threads) + " threads, n = " + std::to_string(n) +
+                          ", k = " + std::to_string(k));
+        }
+      }
+    }
+  }
+}
+
+template <typename X, typename Out>
+void row_has_its_bits_anywhere(GemmTypes types) {
+  row_has_its_bits_anywhere<X, Out>(remask_gemm_name(), [types](int threads, Out* out, const X* a,
+                                                                const X* w, int m, int n, int k) {
+    remask_gemm(out, a, w, m, n, k, types, false, threads, nullptr);
+  });
+}
+
+template <typename X, typename Out>
+void row_has_its_bits_anywhere(const KernelSet& set, GemmKernel<X, Out> kernel) {
+  Scratch scratch;
+  row_has_its_bits_anywhere<X, Out>(
+      set.name, [&](int threads, Out* out, const X* a, const X* w, int m, int n, int k) {
+        float* packed = static_cast<float*>(scratch.get(gemm_scratch_bytes(m, k)));
+        kernel(threads, out, a, w, m, n, k, false, packed);
+      });
+}
+
 void gemm_runs_on_several_threads_at_once() {
   const Size s = {46, 257, 256};
   const Data<bf16, bf16> data(s);
@@ -151,7 +198,13 @@ int main() {
     own_gemm_matches_reference<bf16, bf16>(*set, set->gemm_bf16_bf16);
     own_gemm_matches_reference<bf16, float>(*set, set->gemm_bf16_f32);
     own_gemm_matches_reference<float, float>(*set, set->gemm_f32_f32);
+    row_has_its_bits_anywhere<bf16, bf16>(*set, set->gemm_bf16_bf16);
+    row_has_its_bits_anywhere<bf16, float>(*set, set->gemm_bf16_f32);
+    row_has_its_bits_anywhere<float, float>(*set, set->gemm_f32_f32);
   }
+  row_has_its_bits_anywhere<bf16, bf16>(GemmTypes::BF16_BF16);
+  row_has_its_bits_anywhere<bf16, float>(GemmTypes::BF16_F32);
+  row_has_its_bits_anywhere<float, float>(GemmTypes::F32_F32);
   gemm_runs_on_several_threads_at_once();
   gemm_survives_more_shapes_than_its_cache_holds();
   gemm_refuses_empty_shapes();

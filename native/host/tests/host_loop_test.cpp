@@ -1,10 +1,10 @@
-// commit_topk, advance, Philox, and the table that the device sees.
+// lay_rows, commit_rows, Philox, and the table that the device sees.
 #include <set>
 
 #include "host_testing.h"
 #include "kernel_signature.h"
-#include "loop_kernels.h"
 #include "philox.h"
+#include "step_kernels.h"
 
 using namespace remask;
 using namespace remask::host;
@@ -12,82 +12,85 @@ using namespace remask::host::testing;
 
 namespace {
 
-constexpr int kMask = 99;
+constexpr SpecialTokens kTokens = {100, 99, 1, -1};
 
-// One sequence of 10 positions with a copy behind it, its block at 4..8, five rows.
+// A prompt of 4 positions and 7 masks, its unconditional copy behind it; blocks of 5.
 struct Loop {
-  SequenceState sequence = {};
-  std::vector<PlanEntry> plan = {{4, 2, 7, 0}, {8, 1, 9, 0}};
-  std::vector<int> canvas = std::vector<int>(20, kMask);
-  std::vector<int> trace_step = std::vector<int>(20, -5);
-  std::vector<float> trace_confidence = std::vector<float>(20, -5.0f);
-  std::vector<float> keys;
-  std::vector<int> candidates = {10, 11, 12, 13, 14};
+  Sequence sequence = {};
+  Progress progress = {};
+  std::vector<PlanEntry> plan = {
+      {0, 2, 7, kFirstOfBlock, 0, {}}, {0, 3, 8, 0, 0, {}}, {1, 2, 9, kFirstOfBlock, 0, {}}};
+  std::vector<int> masks = {4, 5, 6, 7, 8, 9, 10};
+  std::vector<int> canvas = std::vector<int>(22, kTokens.mask);
+  Member member = {0, 100, 0, 200, 0, 5, 0, 0};
+  std::vector<Row> rows = std::vector<Row>(5);
+  std::vector<int> row_index = std::vector<int>(10);
+  std::vector<CommitRecord> log = std::vector<CommitRecord>(9);
+  int log_head = -1;
 
-  explicit Loop(std::vector<float> row_keys) : keys(std::move(row_keys)) {
-    sequence.unconditional_begin = 10;
-    sequence.unconditional_row_begin = 5;
-    sequence.row_count = 5;
-    sequence.plan_end = 2;
+  Loop() {
+    sequence.unconditional_begin = 11;
+    sequence.mask_count = 7;
+    sequence.block_length = 5;
+    sequence.plan_end = 3;
+    sequence.flags = kLog;
+    sequence.log_capacity = 9;
   }
 
-  // Positions that were committed, in order.
-  std::vector<int> commit() {
-    commit_topk(launch(2), canvas.data(), trace_step.data(), trace_confidence.data(), keys.data(),
-                candidates.data(), &sequence, plan.data());
+  // Masks that are committed after a step with these keys.
+  std::vector<int> step(std::vector<float> keys) {
+    lay_rows(launch(1), rows.data(), row_index.data(), &sequence, &progress, plan.data(),
+             masks.data(), canvas.data(), &member, kTokens.mask);
+    std::vector<int> candidates = {10, 11, 12, 13, 14};
+    commit_rows(launch(1), canvas.data(), &progress, log.data(), &log_head, keys.data(),
+                candidates.data(), rows.data(), &sequence, plan.data(), masks.data(), &member,
+                kTokens);
     std::vector<int> committed;
-    for (int p = 0; p < 10; ++p) {
-      if (canvas[p] == kMask) {
-        EXPECT_THAT(canvas[p + 10] == kMask && trace_step[p] == -5, "untouched position");
-        continue;
-      }
-      committed.push_back(p);
-      EXPECT_THAT(canvas[p] == candidates[p - 4] && canvas[p + 10] == canvas[p], "token");
-      EXPECT_THAT(trace_step[p] == plan[sequence.cursor].step, "trace step");
-      EXPECT_THAT(trace_confidence[p] == 1 / (1 + keys[p - 4]), "confidence");
-      EXPECT_THAT(trace_step[p + 10] == -5, "the copy has no trace");
+    for (int i = 0; i < 7; ++i) {
+      const int position = masks[static_cast<std::size_t>(i)];
+      const int token = canvas[static_cast<std::size_t>(position)];
+      EXPECT_THAT(canvas[static_cast<std::size_t>(11 + position)] == token, "the copy");
+      if (token == kTokens.mask) continue;
+      EXPECT_THAT(token == 10 + i % 5, "token");
+      committed.push_back(i);
     }
     return committed;
   }
 };
 
-using Positions = std::vector<int>;
+using Masks = std::vector<int>;
 
-void commit_takes_the_smallest_keys() {
-  EXPECT_THAT((Loop({5, 0.5f, 3, 1e-30f, 7}).commit() == Positions{5, 7}), "smallest keys");
+void steps_commit_the_smallest_keys_and_move_on() {
+  Loop loop;
+  EXPECT_THAT((loop.step({5, 0.5f, -1, 0.5f, 0.5f}) == Masks{1, 3}), "ties, and none to choose");
+  EXPECT_THAT(loop.progress.cursor == 1 && loop.progress.masks_left == 3, "the next entry");
+  EXPECT_THAT(loop.log_head == 2 && loop.log[1].position == 7 && loop.log[1].step == 7, "log");
+  EXPECT_THAT((loop.step({1, 0, NAN, 0, 1}) == Masks{0, 1, 3, 4}), "fewer than the quota");
+  EXPECT_THAT(loop.progress.cursor == 1 && loop.progress.repeats == 1, "its last entry, again");
+  EXPECT_THAT((loop.step({0, 0, HUGE_VALF, 0, 0}) == Masks{0, 1, 2, 3, 4}), "deferred");
+  EXPECT_THAT(loop.progress.cursor == 2 && loop.progress.masks_left == 2, "the next block");
+  EXPECT_THAT((loop.step({2, 1, 0, 0, 0}).size() == 7), "a short block");
+  EXPECT_THAT(loop.progress.status == kFilled && loop.progress.passes == 4, "filled");
+  EXPECT_THAT(loop.log_head == 7 && loop.log[6].confidence == 0.5f, "log's end");
+  const Progress end = loop.progress;
+  loop.step({0, 0, 0, 0, 0});
+  EXPECT_THAT(std::memcmp(&end, &loop.progress, sizeof(end)) == 0, "left alone");
 }
 
-void commit_ties_take_the_lower_position() {
-  EXPECT_THAT((Loop({2, 1, 1, 1, 1}).commit() == Positions{5, 6}), "ties");
-  EXPECT_THAT((Loop({0.0f, -0.0f, 0.0f, 0.0f, 0.0f}).commit() == Positions{4, 5}), "zeros tie");
-}
-
-void commit_skips_rows_that_cannot_be_chosen() {
-  EXPECT_THAT((Loop({-1, NAN, 3, -1, -1}).commit() == Positions{6}), "quota above the count");
-  EXPECT_THAT((Loop({-1, -1, -1, -1, -1}).commit() == Positions{}), "none at all");
-  EXPECT_THAT((Loop({HUGE_VALF, -1, 2, HUGE_VALF, -1}).commit() == Positions{4, 6}),
-              "deferred rows go last, but go");
-}
-
-void commit_leaves_a_finished_sequence_alone() {
-  Loop loop({1, 1, 1, 1, 1});
-  loop.sequence.cursor = 2;
-  EXPECT_THAT((loop.commit() == Positions{}), "done");
-}
-
-void advance_moves_to_the_next_plan_entry() {
-  Loop loop({});
-  std::vector<int> row_index(10, -7);
-  advance(launch(1), &loop.sequence, row_index.data(), loop.plan.data());
-  EXPECT_THAT(loop.sequence.cursor == 1, "cursor");
+void rows_point_at_the_queries_of_their_positions() {
+  Loop loop;
+  loop.step({5, 0, 5, 0, 5});
+  loop.step({-1, -1, 0, -1, -1});
   for (int i = 0; i < 5; ++i) {
-    EXPECT_THAT(row_index[i] == 8 + i && row_index[5 + i] == 18 + i, "row index");
+    const Row& row = loop.rows[static_cast<std::size_t>(i)];
+    const bool committed = i == 1 || i == 3;
+    EXPECT_THAT(row.kind == (committed ? kNothing : kChoose), "kind");
+    EXPECT_THAT(row.position == (committed ? -1 : 4 + i), "position");
+    EXPECT_THAT(row.unconditional_row == (committed ? -1 : 5 + i), "the copy's row");
+    const int query = committed ? 0 : 4 + i;
+    EXPECT_THAT(loop.row_index[static_cast<std::size_t>(i)] == 100 + query, "query");
+    EXPECT_THAT(loop.row_index[static_cast<std::size_t>(5 + i)] == 200 + query, "copy's query");
   }
-  std::fill(row_index.begin(), row_index.end(), -7);
-  advance(launch(1), &loop.sequence, row_index.data(), loop.plan.data());
-  advance(launch(1), &loop.sequence, row_index.data(), loop.plan.data());
-  EXPECT_THAT(loop.sequence.cursor == 2, "the cursor stays at the end");
-  for (const int index : row_index) EXPECT_THAT(index == -7, "rows of a finished sequence");
 }
 
 // The known answers of the generator's authors (Random123, kat_vectors).
@@ -111,12 +114,13 @@ void table_names_every_kernel_once() {
     EXPECT_THAT(names.insert(table->kernels[i].name).second, table->kernels[i].name);
   }
   for (const char* stem : {"embed_", "rmsnorm_", "rope_", "attention_hd64_", "attention_hd128_",
-                           "swiglu_", "gather_rows_"}) {
+                           "swiglu_", "gather_rows_", "store_kv_"}) {
     EXPECT_THAT(names.count(std::string(stem) + "bf16") && names.count(std::string(stem) + "f32"),
                 stem);
   }
-  for (const char* name : {"gemm_bf16_bf16", "gemm_bf16_f32", "gemm_f32_f32", "select_slices",
-                           "select_merge", "commit_topk", "advance"}) {
+  for (const char* name :
+       {"gemm_bf16_bf16", "gemm_bf16_f32", "gemm_f32_f32", "select_slices", "select_merge",
+        "constrain", "restrict_tokens", "target_odds", "lay_rows", "commit_rows", "loop_while"}) {
     EXPECT_THAT(names.count(name), name);
   }
 }
@@ -149,11 +153,8 @@ void table_entry_runs_from_a_packed_buffer() {
 }  // namespace
 
 int main() {
-  commit_takes_the_smallest_keys();
-  commit_ties_take_the_lower_position();
-  commit_skips_rows_that_cannot_be_chosen();
-  commit_leaves_a_finished_sequence_alone();
-  advance_moves_to_the_next_plan_entry();
+  steps_commit_the_smallest_keys_and_move_on();
+  rows_point_at_the_queries_of_their_positions();
   philox_gives_the_known_answers();
   table_names_every_kernel_once();
   table_entry_runs_from_a_packed_buffer();

@@ -1,6 +1,6 @@
-// exp, embed, rmsnorm, rope, swiglu and gather_rows against plain double arithmetic.
+// exp, embed, rmsnorm, rope, swiglu, gather_rows and store_kv against plain double arithmetic.
 #include "host_testing.h"
-#include "loop_kernels.h"
+#include "row_copies.h"
 
 using namespace remask::host;
 using namespace remask::host::testing;
@@ -63,12 +63,16 @@ void embed_copies_rows(const KernelSet& set) {
       const auto table = random_values<X>(entries * width);
       std::vector<int> tokens(rows);
       for (int& token : tokens) token = random_engine()() % entries;
+      std::vector<int> token_index(rows);
+      for (int& index : token_index) index = static_cast<int>(random_engine()() % (rows + 1)) - 1;
       Poisoned<float> residual(rows * width);
       pick<X>(set.embed_bf16, set.embed_f32)(launch(2), residual.data(), table.data(),
-                                             tokens.data(), rows, width);
+                                             tokens.data(), token_index.data(), rows, width);
       for (int i = 0; i < rows * width; ++i) {
-        EXPECT_THAT(residual[i] == to_float(table[tokens[i / width] * width + i % width]),
-                    label(set, "embed", rows, width));
+        const int index = token_index[i / width];
+        const float expected =
+            index < 0 ? 0 : to_float(table[tokens[index] * width + i % width]);  // -1: padding
+        EXPECT_THAT(residual[i] == expected, label(set, "embed", rows, width));
       }
     }
   }
@@ -188,6 +192,28 @@ void gather_rows_copies_bits() {
   }
 }
 
+template <typename X>
+void store_kv_copies_bits() {
+  const int rows = 7, width = 33, stride = 70, cache = 20;
+  const auto k = random_values<X>(rows * stride), v = random_values<X>(rows * stride);
+  const int cache_rows[rows] = {3, 19, -1, 0, 7, -1, 12};
+  Poisoned<X> keys(cache * width), values(cache * width);
+  const auto untouched = keys.copy();
+  store_kv(launch(2), keys.data(), values.data(), k.data(), v.data(), cache_rows, rows, width,
+           stride);
+  for (int at = 0; at < cache; ++at) {
+    const void *key = untouched.data(), *value = untouched.data();
+    for (int row = 0; row < rows; ++row) {
+      if (cache_rows[row] != at) continue;
+      key = &k[row * stride];
+      value = &v[row * stride];
+    }
+    EXPECT_THAT(std::memcmp(&keys[at * width], key, sizeof(X) * width) == 0, "store_kv: keys");
+    EXPECT_THAT(std::memcmp(&values[at * width], value, sizeof(X) * width) == 0,
+                "store_kv: values");
+  }
+}
+
 // bf16 stores round to nearest even, at every exponent; NaN stays NaN.
 void bf16_store_rounds_to_nearest_even(const KernelSet& set) {
   const int count = 4099;
@@ -223,5 +249,7 @@ int main() {
   }
   gather_rows_copies_bits<bf16>();
   gather_rows_copies_bits<float>();
+  store_kv_copies_bits<bf16>();
+  store_kv_copies_bits<float>();
   return finish();
 }

@@ -1,7 +1,7 @@
 // select_slices and select_merge together against plain double arithmetic, and their edge cases.
 #include "host_testing.h"
-#include "loop_kernels.h"
 #include "philox.h"
+#include "selection.h"
 
 using namespace remask;
 using namespace remask::host;
@@ -11,14 +11,14 @@ namespace {
 
 constexpr float kInfinity = HUGE_VALF;
 
-// A batch of one or more sequences whose blocks are `block` rows, each preceded by a prompt of 3.
+// One or more sequences with some rows each.
 struct Selection {
-  int columns, slice_width, slices, rows = 0;
+  int columns, slice_width, slices;
   SpecialTokens tokens;
-  std::vector<SequenceState> sequences;
-  std::vector<PlanEntry> plan;
-  std::vector<int> row_sequence, canvas;
+  std::vector<Sequence> sequences;
+  std::vector<Row> table;
   std::vector<float> logits;  // conditional rows, then the copies' rows
+  std::vector<float> floors;  // empty: none
   std::vector<int> candidates;
   std::vector<float> keys;
   std::vector<SelectPartial> partials;
@@ -29,40 +29,43 @@ struct Selection {
         slices((columns_ + slice_width_ - 1) / slice_width_),
         tokens(tokens_) {}
 
+  int rows() const { return static_cast<int>(table.size()); }
+
   // Adds sequences before any logits are set.
-  SequenceState& add(int block, int flags) {
-    SequenceState sequence = {};
-    sequence.canvas_begin = static_cast<int>(canvas.size());
-    sequence.unconditional_begin = sequence.unconditional_row_begin = -1;
-    sequence.row_begin = rows;
-    sequence.row_count = block;
-    sequence.cursor = static_cast<int>(plan.size());
-    sequence.plan_end = sequence.cursor + 1;
+  Sequence& add(int block, int flags) {
+    Sequence sequence = {};
     sequence.flags = flags;
     sequence.seed = 0x123456789abcdefull;
-    plan.push_back({3, 1, 11, 0});
-    canvas.insert(canvas.end(), 3, 0);
-    canvas.insert(canvas.end(), block, tokens.mask);
-    row_sequence.insert(row_sequence.end(), block, static_cast<int>(sequences.size()));
-    rows += block;
+    sequence.top_p = 1;
+    const int slot = static_cast<int>(sequences.size());
+    for (int i = 0; i < block; ++i) table.push_back({slot, 3 + i, 11, kChoose, -1, -1, i, 0});
     sequences.push_back(sequence);
     return sequences.back();
+  }
+
+  // Gives the rows of the sequence added last their copies, from row `first` of the logits on.
+  void guide(float guidance, int first) {
+    sequences.back().guidance = guidance;
+    const int slot = static_cast<int>(sequences.size()) - 1;
+    for (Row& row : table) {
+      if (row.sequence == slot) row.unconditional_row = first++;
+    }
   }
 
   float* row(int r) { return &logits[static_cast<std::size_t>(r) * columns]; }
 
   void run(const KernelSet& set, int threads) {
-    Poisoned<SelectPartial> partial(static_cast<std::size_t>(rows) * slices);
-    Poisoned<int> candidate(rows);
-    Poisoned<float> key(rows);
-    set.select_slices(launch(threads, slices, rows), partial.data(), logits.data(),
-                      sequences.data(), plan.data(), row_sequence.data(), canvas.data(), rows,
-                      columns, slice_width, tokens);
-    select_merge(launch(threads), candidate.data(), key.data(), partial.data(), sequences.data(),
-                 plan.data(), row_sequence.data(), canvas.data(), rows, slices, tokens);
+    Poisoned<SelectPartial> partial(table.size() * slices);
+    Poisoned<int> candidate(table.size());
+    Poisoned<float> key(table.size());
+    set.select_slices(launch(threads, slices, rows()), partial.data(), logits.data(), table.data(),
+                      sequences.data(), floors.empty() ? nullptr : floors.data(), rows(), columns,
+                      slice_width, tokens);
+    select_merge(launch(threads), candidate.data(), key.data(), partial.data(), table.data(),
+                 sequences.data(), rows(), slices, tokens);
     partials.assign(partial.data(), partial.data() + partial.size());
-    candidates.assign(candidate.data(), candidate.data() + rows);
-    keys.assign(key.data(), key.data() + rows);
+    candidates.assign(candidate.data(), candidate.data() + rows());
+    keys.assign(key.data(), key.data() + rows());
   }
 };
 
@@ -73,16 +76,17 @@ struct Expected {
 
 // The id that must be chosen; `actual`, if f32 cannot tell the two apart. `error`: of a logit.
 int candidate_of(const Selection& s, const std::vector<double>& logits, double error,
-                 const SequenceState& sequence, int step, int position, int actual) {
+                 const Sequence& sequence, const Row& row, float floor, int actual) {
   const double temperature = sequence.temperature;
   int best = -1;
   double most = -HUGE_VAL, most_error = 0, actual_value = -HUGE_VAL, actual_error = 0;
   for (int j = 0; j < s.tokens.vocabulary; ++j) {
     if (j == s.tokens.mask || logits[j] == -HUGE_VAL) continue;
+    if (temperature > 0 && logits[j] < floor) continue;
     double value = logits[j], value_error = 0;
     if (temperature > 0) {
       const std::uint32_t word =
-          philox4x32_10(step, position, static_cast<std::uint32_t>(j) / 4, 2, sequence.seed)
+          philox4x32_10(row.step, row.position, static_cast<std::uint32_t>(j) / 4, 2, sequence.seed)
               .word[j % 4];
       const double noise = -std::log(-std::log(std::max((word >> 8) * 0x1p-24, 0x1p-25)));
       value += temperature * noise;
@@ -104,20 +108,17 @@ int candidate_of(const Selection& s, const std::vector<double>& logits, double e
   return as_good && actual_value > -HUGE_VAL ? actual : best;
 }
 
-// What facts and contract say, in double, logits already guided.
-Expected reference(const Selection& s, int row) {
-  const int actual = s.candidates[row];
-  const SequenceState& sequence = s.sequences[s.row_sequence[row]];
-  const PlanEntry& entry = s.plan[sequence.cursor];
-  const int index = row - sequence.row_begin, position = entry.block_begin + index;
+// The documented rules (docs/options.md), in double, logits already guided.
+Expected reference(const Selection& s, int index) {
+  const int actual = s.candidates[index];
+  const Row& row = s.table[index];
+  const Sequence& sequence = s.sequences[row.sequence];
   Expected expected;
-  if (s.canvas[sequence.canvas_begin + position] != s.tokens.mask) return expected;
-  const float* conditional = &s.logits[static_cast<std::size_t>(row) * s.columns];
-  const bool guided = sequence.unconditional_row_begin >= 0;
+  if (row.kind != kChoose) return expected;
+  const float* conditional = &s.logits[static_cast<std::size_t>(index) * s.columns];
+  const bool guided = row.unconditional_row >= 0;
   const float* copy =
-      guided ? &s.logits[static_cast<std::size_t>(sequence.unconditional_row_begin + index) *
-                         s.columns]
-             : nullptr;
+      guided ? &s.logits[static_cast<std::size_t>(row.unconditional_row) * s.columns] : nullptr;
   std::vector<double> logits(s.columns);
   double error = 0;  // of a logit, from the mixing in f32
   for (int j = 0; j < s.columns; ++j) {
@@ -132,7 +133,8 @@ Expected reference(const Selection& s, int row) {
     if ((sequence.flags & kSuppressEos) && j == s.tokens.eos) logit = -HUGE_VAL;
     logits[j] = logit;
   }
-  expected.candidate = candidate_of(s, logits, error, sequence, entry.step, position, actual);
+  const float floor = s.floors.empty() ? -kInfinity : s.floors[index];
+  expected.candidate = candidate_of(s, logits, error, sequence, row, floor, actual);
   if (expected.candidate < 0) return expected;
   const auto deferred = [&](int j) {
     return (sequence.flags & kDeferEos) && (j == s.tokens.eos || j == s.tokens.eot);
@@ -142,7 +144,7 @@ Expected reference(const Selection& s, int row) {
     return expected;
   }
   if (sequence.rule == kRandomOrder) {
-    const unsigned word = philox4x32_10_word0(entry.step, position, 0, 1, sequence.seed);
+    const unsigned word = philox4x32_10_word0(row.step, row.position, 0, 1, sequence.seed);
     const double u = ((word >> 8) + 0.5) / 16777216.0;
     expected.key = (1 - u) / u;
     expected.allowed = expected.key * kF32Roundoff;
@@ -202,7 +204,7 @@ Expected reference(const Selection& s, int row) {
 
 void compare(const KernelSet& set, const Selection& s, const char* what) {
   Comparison keys(std::string(set.name) + " " + what + " key");
-  for (int row = 0; row < s.rows; ++row) {
+  for (int row = 0; row < s.rows(); ++row) {
     const Expected expected = reference(s, row);
     EXPECT_THAT(s.candidates[row] == expected.candidate,
                 std::string(set.name) + " " + what + " candidate of row " + std::to_string(row) +
@@ -232,23 +234,26 @@ void random_batches_match_reference(const KernelSet& set) {
       s.add(large ? 2 : 5, flags & 3).rule = flags / 4;
     }
     for (const float temperature : {1e-6f, 0.3f, 1.0f, 2.5f}) {
-      SequenceState& sampled = s.add(large ? 1 : 4, temperature == 1 ? kDeferEos : 0);
+      Sequence& sampled = s.add(large ? 1 : 4, temperature == 1 ? kDeferEos : 0);
       sampled.temperature = temperature;
       sampled.rule = temperature < 1 ? kEntropy : kMargin;
       sampled.seed = random_engine()();
     }
-    SequenceState& guided = s.add(4, kSuppressEos | kDeferEos);
+    Sequence& guided = s.add(4, kSuppressEos | kDeferEos);
     guided.temperature = 0.7f;
-    guided.guidance = 2.5f;
-    guided.unconditional_row_begin = s.rows;
-    s.canvas[s.sequences[0].canvas_begin + 4] = 0;  // an unmasked position
-    s.logits = random_values<float>(static_cast<std::size_t>(s.rows + 4) * s.columns, 4.0f);
+    s.guide(2.5f, s.rows());
+    s.table[1].kind = kNothing;
+    s.table[0].kind = kReconsider;  // target_odds' work
+    s.logits = random_values<float>(static_cast<std::size_t>(s.rows() + 4) * s.columns, 4.0f);
     s.run(set, 2);
     compare(set, s, ("columns " + std::to_string(shape.columns)).c_str());
+    for (int row = 0; row < s.rows(); ++row) s.floors.push_back(row % 3 ? 1.0f : -kInfinity);
+    s.run(set, 2);
+    compare(set, s, ("floors, columns " + std::to_string(shape.columns)).c_str());
     for (const int threads : {1, 3}) {
       Selection again = s;
       again.run(set, threads);
-      EXPECT_THAT(std::memcmp(again.keys.data(), s.keys.data(), sizeof(float) * s.rows) == 0,
+      EXPECT_THAT(std::memcmp(again.keys.data(), s.keys.data(), sizeof(float) * s.keys.size()) == 0,
                   "keys depend on the number of threads");
       EXPECT_THAT(std::memcmp(again.partials.data(), s.partials.data(),
                               sizeof(SelectPartial) * s.partials.size()) == 0,
@@ -261,10 +266,9 @@ void random_batches_match_reference(const KernelSet& set) {
 void tokens_do_not_depend_on_the_slices(const KernelSet& set) {
   Selection s(3000, 8192, {2990, 17, 5, 6});
   for (const float temperature : {0.0f, 0.8f}) {
-    SequenceState& sequence = s.add(6, 0);
+    Sequence& sequence = s.add(6, 0);
     sequence.temperature = temperature;
-    sequence.unconditional_row_begin = temperature > 0 ? 12 : -1;
-    sequence.guidance = 1.7f;
+    if (temperature > 0) s.guide(1.7f, 12);
   }
   s.logits = random_values<float>(static_cast<std::size_t>(18) * s.columns, 2.0f);
   s.run(set, 1);
@@ -363,12 +367,31 @@ void odds_resolve_what_probabilities_do_not(const KernelSet& set) {
   EXPECT_THAT(s.keys[1] < s.keys[0] && s.keys[0] < 1e-12f, "ordered");
 }
 
-void finished_sequence_is_skipped(const KernelSet& set) {
-  Selection s = one_row(0);
-  s.sequences[0].cursor = s.sequences[0].plan_end;
+void rows_of_other_kinds_are_skipped(const KernelSet& set) {
+  for (const int kind : {kNothing, kReconsider}) {
+    Selection s = one_row(0);
+    s.table[0].kind = kind;
+    s.run(set, 1);
+    EXPECT_THAT(s.candidates[0] == -1 && s.keys[0] == -1, "not to be chosen");
+    EXPECT_THAT(std::isnan(s.partials[0].max), "no partial is written");
+  }
+}
+
+void floors_restrict_the_choice_but_not_the_key(const KernelSet& set) {
+  Selection s(64, 16, {64, 63, -1, -1});
+  s.add(40, 0).temperature = 1.0f;
+  s.logits.assign(std::size_t{40} * 64, 0.0f);
+  for (int row = 0; row < 40; ++row) s.row(row)[row] = s.row(row)[50] = 0.5f;
+  s.floors.assign(40, 0.5f);
   s.run(set, 1);
-  EXPECT_THAT(s.candidates[0] == -1 && s.keys[0] == -1, "done");
-  EXPECT_THAT(std::isnan(s.partials[0].max), "no partial is written");
+  compare(set, s, "floors");
+  int others = 0;
+  for (int row = 0; row < 40; ++row) {
+    EXPECT_THAT(s.candidates[row] == row || s.candidates[row] == 50, "not below the floor");
+    others += s.candidates[row] == 50;
+    EXPECT_THAT(s.keys[row] > 37, "the odds are of the whole softmax");
+  }
+  EXPECT_THAT(others > 5 && others < 35, "ties with the floor may be chosen");
 }
 
 }  // namespace
@@ -383,7 +406,8 @@ int main() {
     deferred_eos_is_chosen_last(*set);
     absent_logits(*set);
     odds_resolve_what_probabilities_do_not(*set);
-    finished_sequence_is_skipped(*set);
+    rows_of_other_kinds_are_skipped(*set);
+    floors_restrict_the_choice_but_not_the_key(*set);
   }
   return finish();
 }

@@ -31,4 +31,10 @@ constexpr int warpSize = 32;
 inline void __trap(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
   ::remask::emulator::fail(719, file, line, "__trap() was executed");
 }
+using cudaGraphConditionalHandle = unsigned long long;
+inline void cudaGraphSetConditional(cudaGraphConditionalHandle handle, unsigned value,
+                                    const char* file = __builtin_FILE(),
+                                    int line = __builtin_LINE()) {
+  ::remask::emulator::set_condition(handle, value, file, line);
+}
 inline void __nanosleep(unsigned) { ::remask::emulator::yield(); }

@@ -98,6 +98,10 @@ inline Thread* this_thread() {
 [[noreturn]] void fail(int code, const char* file, int line, const char* format, ...)
     __attribute__((format(printf, 4, 5)));
 
+// Gives a conditional graph node's condition its value; fails if the handle is of no graph that
+// runs.
+void set_condition(unsigned long long handle, unsigned value, const char* file, int line);
+
 // Lets other threads of the block run; the caller stays runnable.
 void yield();
 
