@@ -78,7 +78,7 @@ public final class BlasLt extends Resource {
     if (workspace == null) {
       workspace = context().allocate(WORKSPACE_BYTES);
     }
-    return workspace.address();
+    return workspace.deviceAddress();
   }
 
   void forget(Matmul product) {

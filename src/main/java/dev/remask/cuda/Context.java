@@ -1,5 +1,6 @@
 package dev.remask.cuda;
 
+import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import java.lang.foreign.Arena;
@@ -9,8 +10,10 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
 
-/// A device's primary context, with the one thread on which its driver calls are made.
+/// A device's primary context, or one of the caller's ([#attach]), with the one thread on which its
+/// driver calls are made.
 ///
 /// Everything that a context hands out (memory, streams, events, modules, graphs, matmuls) is to be
 /// used on its device thread, inside [#call] or [#run]; other threads get a `WrongThreadException`.
@@ -22,8 +25,15 @@ public final class Context implements AutoCloseable {
   private static final AtomicInteger NUMBER = new AtomicInteger();
   private static final int SCRATCH_BYTES = 64;
 
+  /// WHILE nodes came with 12.4, IF nodes with 12.3.
+  private static final int CONDITIONAL_NODES_SINCE = 12040;
+
   private final Device device;
-  private final DeviceThread thread;
+  private final DeviceWorker thread;
+
+  /// Whose CUcontext this is; null: the primary context, held here.
+  private final Attachment attachment;
+
   private final AtomicLong deviceBytesInUse = new AtomicLong();
 
   /// In the order of making. Device thread only.
@@ -33,20 +43,50 @@ public final class Context implements AutoCloseable {
   private MemorySegment scratch;
 
   private Arena arena;
+
+  /// The CUcontext. Device thread.
+  private long handle;
+
   private volatile boolean open = true;
 
-  private Context(Device device) {
+  private Context(Device device, DeviceWorker thread, Attachment attachment) {
     this.device = device;
-    this.thread = new DeviceThread("remask-device-" + NUMBER.getAndIncrement());
+    this.thread = thread;
+    this.attachment = attachment;
+  }
+
+  private static DeviceWorker newThread() {
+    return new DeviceThread("remask-device-" + NUMBER.getAndIncrement());
   }
 
   /// Opens `device`: retains its primary context and starts the device thread. Any thread.
   ///
   /// @throws CudaException if the driver refuses, for example for want of memory
   public static Context open(Device device) {
-    var context = new Context(device);
+    return begin(new Context(device, newThread(), null), Context::retain);
+  }
+
+  /// Attaches to a CUDA context of the caller's, on `device`, and to its stream and thread where it
+  /// names such. Closing closes what was made here and nothing else. Any thread.
+  ///
+  /// @throws IllegalArgumentException if the context belongs to another device, the stream to
+  ///   another context, or the executor has no thread of its own
+  /// @throws CudaException if the driver does not know the context or the stream
+  /// @throws IllegalStateException if the executor runs nothing for a minute, as when this is
+  ///   called on its own thread
+  public static Context attach(Device device, Attachment attachment) {
+    DeviceWorker worker =
+        attachment
+            .executor()
+            .<DeviceWorker>map(executor ->
+                new CallerThread(executor, attachment.context(), CallerThread.PATIENCE_SECONDS))
+            .orElseGet(Context::newThread);
+    return begin(new Context(device, worker, attachment), Context::enter);
+  }
+
+  private static Context begin(Context context, Consumer<Context> makeCurrent) {
     try {
-      context.run(context::retain);
+      context.run(() -> makeCurrent.accept(context));
     } catch (Throwable thrown) {
       context.open = false;
       context.thread.end();
@@ -77,13 +117,18 @@ public final class Context implements AutoCloseable {
     thread.call(Executors.callable(work));
   }
 
-  /// Hands `work` to the device thread and returns without waiting; on the device thread itself
-  /// runs it at once. What it throws is lost, so it reports its outcome by its own means. Any
+  /// Hands `work` to the device thread behind what others have handed in, and returns without
+  /// waiting; so on the device thread itself, too, which gives others their turn in between. What
+  /// it throws is lost. Any thread.
+  ///
+  /// Either `work` runs or `otherwise` is told why not, on any thread: with a thread of the
+  /// caller's ([Attachment]) the caller's context may be gone by then, or the executor use another
   /// thread.
   ///
-  /// @throws IllegalStateException if the context is closed; otherwise `work` is sure to run
-  public void execute(Runnable work) {
-    thread.execute(work);
+  /// @throws IllegalStateException if the context is closed; neither is called then, as when an
+  ///   executor of the caller's throws
+  public void enqueue(Runnable work, Consumer<? super Throwable> otherwise) {
+    thread.enqueue(work, otherwise);
   }
 
   /// Allocates `bytes` of device memory, not cleared. Device thread.
@@ -95,19 +140,51 @@ public final class Context implements AutoCloseable {
     return register(DeviceMemory.allocate(this, bytes));
   }
 
+  /// Takes `bytes` of device memory at `address`, allocated by somebody else in the same driver
+  /// context (by JCuda for example, or PyTorch), into use. It stays theirs: they keep it allocated
+  /// until it is closed here, closing frees nothing, and [#deviceBytesInUse] does not count it.
+  /// Neither side's work is ordered with the other's but by streams and events. Device thread.
+  ///
+  /// @throws IllegalArgumentException if `address` is 0 or `bytes` not positive; whether the memory
+  ///   is there, only the caller knows
+  public DeviceMemory adopt(long address, long bytes) {
+    checkUse();
+    return register(DeviceMemory.adopt(this, address, bytes));
+  }
+
   /// Allocates `bytes` of page-locked host memory, not cleared, for asynchronous copies. Device
   /// thread.
   ///
   /// @throws IllegalArgumentException if `bytes` is not positive
   public PinnedMemory allocatePinned(long bytes) {
     checkUse();
-    return register(PinnedMemory.allocate(this, bytes));
+    return register(PinnedMemory.allocate(this, bytes, false));
+  }
+
+  /// Allocates `bytes` of page-locked host memory, not cleared, that kernels reach, too
+  /// ([PinnedMemory#deviceBuffer]): each of their accesses crosses the bus, so it is for words that
+  /// host and device tell each other while work goes on. Device thread.
+  ///
+  /// @throws IllegalArgumentException if `bytes` is not positive
+  public PinnedMemory allocateMapped(long bytes) {
+    checkUse();
+    return register(PinnedMemory.allocate(this, bytes, true));
   }
 
   /// Makes a stream that does not wait for the legacy default stream. Device thread.
   public Stream newStream() {
     checkUse();
     return register(Stream.create(this));
+  }
+
+  /// The stream for the work of whoever asks: the caller's where this context is attached to one
+  /// ([Attachment]; closing it here leaves it alone), else a new one. Device thread.
+  public Stream workStream() {
+    checkUse();
+    if (attachment == null || attachment.stream() == 0) {
+      return newStream();
+    }
+    return register(Stream.attach(this, attachment.stream()));
   }
 
   /// Makes an event that takes times. Device thread.
@@ -158,8 +235,15 @@ public final class Context implements AutoCloseable {
     return "Context[" + device.spec() + ", " + thread.name() + "]";
   }
 
-  boolean isDeviceThread() {
-    return thread.isCurrent();
+  /// Whether graphs may hold conditional nodes ([Stream#build]): CUDA 12.4 or newer. Any thread.
+  public boolean supportsConditionalNodes() {
+    return device.driverVersion() >= CONDITIONAL_NODES_SINCE
+        && GraphApi.has_cuGraphConditionalHandleCreate();
+  }
+
+  /// Whether the calling thread is the device thread, inside [#call] or not.
+  public boolean isDeviceThread() {
+    return thread.isOwn();
   }
 
   void checkThread(Object subject) {
@@ -181,6 +265,11 @@ public final class Context implements AutoCloseable {
 
   long outLong() {
     return scratch.get(JAVA_LONG, 0);
+  }
+
+  /// The CUcontext. Device thread.
+  long handle() {
+    return handle;
   }
 
   MemorySegment scratch() {
@@ -219,12 +308,14 @@ public final class Context implements AutoCloseable {
   private void retain() {
     arena = Arena.ofConfined();
     scratch = arena.allocate(SCRATCH_BYTES, 8);
-    int handle = device.handle();
     try {
       Status.check(
-          ContextApi.cuDevicePrimaryCtxRetain(out(), handle), "cuDevicePrimaryCtxRetain", device);
+          ContextApi.cuDevicePrimaryCtxRetain(out(), device.handle()),
+          "cuDevicePrimaryCtxRetain",
+          device);
       try {
-        Status.check(ContextApi.cuCtxSetCurrent(outLong()), "cuCtxSetCurrent", device);
+        this.handle = outLong();
+        Status.check(ContextApi.cuCtxSetCurrent(this.handle), "cuCtxSetCurrent", device);
       } catch (CudaException e) {
         suppressing(e, this::releasePrimary);
         throw e;
@@ -232,6 +323,48 @@ public final class Context implements AutoCloseable {
     } catch (Throwable thrown) {
       arena.close();
       throw thrown;
+    }
+  }
+
+  /// Makes the caller's context current, on a device thread of ours for good.
+  private void enter() {
+    arena = Arena.ofConfined();
+    scratch = arena.allocate(SCRATCH_BYTES, 8);
+    handle = attachment.context();
+    try {
+      if (attachment.executor().isEmpty()) {
+        Status.check(ContextApi.cuCtxSetCurrent(handle), "cuCtxSetCurrent", device);
+      }
+      checkAttachment();
+    } catch (Throwable thrown) {
+      arena.close();
+      throw thrown;
+    }
+  }
+
+  private void checkAttachment() {
+    Status.check(ContextApi.cuCtxGetDevice(out()), "cuCtxGetDevice", device);
+    int found = scratch.get(JAVA_INT, 0);
+    if (found != device.handle()) {
+      throw new IllegalArgumentException(
+          "attaching to a context of CUdevice "
+              + found
+              + ", but the device asked for is "
+              + device);
+    }
+    long stream = attachment.stream();
+    if (stream != 0) {
+      Status.check(StreamApi.cuStreamGetCtx(stream, out()), "cuStreamGetCtx", "stream", stream);
+      if (outLong() != handle) {
+        throw new IllegalArgumentException(
+            "attaching to stream 0x" + Long.toHexString(stream) + ", which is of another context");
+      }
+    }
+  }
+
+  private void giveBack() {
+    if (attachment == null) {
+      releasePrimary();
     }
   }
 
@@ -258,7 +391,7 @@ public final class Context implements AutoCloseable {
         failure = attempt(failure, child::closeNow);
       }
     }
-    failure = attempt(failure, this::releasePrimary);
+    failure = attempt(failure, this::giveBack);
     arena.close();
     if (failure != null) {
       throw failure;

@@ -15,7 +15,38 @@ final class ContextApi {
   private static final MethodHandle CU_CTX_SET_CURRENT =
       LIBRARY.required(Linking.status(JAVA_LONG), "cuCtxSetCurrent");
 
+  private static final MethodHandle CU_CTX_PUSH_CURRENT_V2 =
+      LIBRARY.required(Linking.status(JAVA_LONG), "cuCtxPushCurrent_v2");
+  private static final MethodHandle CU_CTX_POP_CURRENT_V2 =
+      LIBRARY.required(Linking.status(JAVA_LONG), "cuCtxPopCurrent_v2");
+  private static final MethodHandle CU_CTX_GET_DEVICE =
+      LIBRARY.required(Linking.status(JAVA_LONG), "cuCtxGetDevice");
+
   private ContextApi() {}
+
+  static int cuCtxPushCurrent_v2(long context) {
+    try {
+      return (int) CU_CTX_PUSH_CURRENT_V2.invokeExact(context);
+    } catch (Throwable thrown) {
+      throw Linking.unexpected(thrown);
+    }
+  }
+
+  static int cuCtxPopCurrent_v2(long context) {
+    try {
+      return (int) CU_CTX_POP_CURRENT_V2.invokeExact(context);
+    } catch (Throwable thrown) {
+      throw Linking.unexpected(thrown);
+    }
+  }
+
+  static int cuCtxGetDevice(long device) {
+    try {
+      return (int) CU_CTX_GET_DEVICE.invokeExact(device);
+    } catch (Throwable thrown) {
+      throw Linking.unexpected(thrown);
+    }
+  }
 
   static int cuDevicePrimaryCtxRetain(long context, int device) {
     try {

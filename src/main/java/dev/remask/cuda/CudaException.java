@@ -43,6 +43,14 @@ public final class CudaException extends RuntimeException {
     return new CudaException(call + reason, function, arguments, "", -1);
   }
 
+  /// The same failure for one of many who suffer from it: with this one as its cause, and room for
+  /// the stack of the thread that waited.
+  public CudaException again() {
+    var copy = new CudaException(getMessage(), function, arguments, errorName, code);
+    copy.initCause(this);
+    return copy;
+  }
+
   /// The C function that failed, for example `cuMemAlloc_v2`; empty when none was called.
   public String function() {
     return function;

@@ -2,13 +2,15 @@ package dev.remask.cuda;
 
 import java.util.Objects;
 
-/// A view of a range of device memory; it owns nothing and ends with the memory. Any thread.
+/// A view of a range of memory that kernels reach by its device address: device memory, or mapped
+/// pinned memory ([PinnedMemory#deviceBuffer]). It owns nothing and ends with the memory. Any
+/// thread.
 public final class DeviceBuffer {
-  private final DeviceMemory memory;
+  private final AddressedMemory memory;
   private final long offset;
   private final long bytes;
 
-  DeviceBuffer(DeviceMemory memory, long offset, long bytes) {
+  DeviceBuffer(AddressedMemory memory, long offset, long bytes) {
     this.memory = memory;
     this.offset = offset;
     this.bytes = bytes;
@@ -18,7 +20,7 @@ public final class DeviceBuffer {
   ///
   /// @throws IllegalStateException if the memory is closed
   public long address() {
-    return memory.address() + offset;
+    return memory.deviceAddress() + offset;
   }
 
   /// Size in bytes.
@@ -40,7 +42,7 @@ public final class DeviceBuffer {
     return "DeviceBuffer[" + bytes + " bytes at " + offset + " of " + memory + "]";
   }
 
-  DeviceMemory memory() {
+  AddressedMemory memory() {
     return memory;
   }
 }

@@ -9,20 +9,29 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
 
 /// One platform daemon thread that runs what others hand it, in order.
 ///
 /// A context's driver calls stay on it, because the current context is a property of the thread and
 /// a blocking driver call on a virtual thread would hold its carrier.
-final class DeviceThread {
-  private static final class Task<T> {
+final class DeviceThread implements DeviceWorker {
+  /// A piece of work that somebody may wait for.
+  static final class Task<T> {
     final Callable<T> work;
+    final Consumer<? super Throwable> otherwise;
     final CountDownLatch done = new CountDownLatch(1);
     T result;
     Throwable failure;
 
     Task(Callable<T> work) {
+      this(work, because -> {});
+    }
+
+    /// `otherwise` hears why the work was not run, if it was not.
+    Task(Callable<T> work, Consumer<? super Throwable> otherwise) {
       this.work = work;
+      this.otherwise = otherwise;
     }
 
     void execute() {
@@ -33,6 +42,23 @@ final class DeviceThread {
       } finally {
         done.countDown();
       }
+    }
+
+    /// Ends it without running it.
+    void fail(Throwable because) {
+      failure = because;
+      done.countDown();
+      otherwise.accept(because);
+    }
+
+    /// What the work returned, or throws what it threw on the thread of that name.
+    T await(String thread) {
+      DeviceThread.await(done);
+      if (failure != null) {
+        failure.addSuppressed(new CallerStack(thread, Thread.currentThread().getName()));
+        throw unchecked(failure);
+      }
+      return result;
     }
   }
 
@@ -46,55 +72,48 @@ final class DeviceThread {
     thread = Thread.ofPlatform().name(name).daemon(true).start(this::loop);
   }
 
-  String name() {
+  @Override
+  public String name() {
     return thread.getName();
   }
 
-  boolean isCurrent() {
+  @Override
+  public boolean isOwn() {
+    return isCurrent();
+  }
+
+  @Override
+  public boolean isCurrent() {
     return Thread.currentThread() == thread;
   }
 
-  /// Runs `work` on this thread and returns what it returns: at once on the thread itself, else in
-  /// turn, waiting without regard to interrupts (the flag is kept).
-  ///
-  /// What `work` throws is thrown here, with a suppressed exception that holds the caller's stack;
-  /// a checked exception arrives in an `UncheckedIOException` or a `CompletionException`.
-  ///
-  /// @throws IllegalStateException if the thread has been told to end
-  <T> T call(Callable<T> work) {
+  @Override
+  public <T> T call(Callable<T> work) {
     if (isCurrent()) {
-      try {
-        return work.call();
-      } catch (Throwable thrown) {
-        throw unchecked(thrown);
-      }
+      return direct(work);
     }
     var task = new Task<T>(work);
     enqueue(task);
-    await(task.done);
-    if (task.failure != null) {
-      task.failure.addSuppressed(
-          new CallerStack(thread.getName(), Thread.currentThread().getName()));
-      throw unchecked(task.failure);
-    }
-    return task.result;
+    return task.await(thread.getName());
   }
 
-  /// Hands `work` over and returns: at once on the thread itself after running it, else before it
-  /// runs in turn. What it throws is lost.
-  ///
-  /// @throws IllegalStateException if the thread has been told to end
-  void execute(Runnable work) {
-    var task = new Task<>(Executors.callable(work));
-    if (isCurrent()) {
-      task.execute();
-    } else {
-      enqueue(task);
+  /// Runs `work` on the calling thread; a checked exception arrives as [DeviceWorker#call] says.
+  static <T> T direct(Callable<T> work) {
+    try {
+      return work.call();
+    } catch (Throwable thrown) {
+      throw unchecked(thrown);
     }
+  }
+
+  @Override
+  public void enqueue(Runnable work, Consumer<? super Throwable> otherwise) {
+    enqueue(new Task<>(Executors.callable(work), otherwise));
   }
 
   /// Ends the thread after what has been handed to it; waits for that unless called on it.
-  void end() {
+  @Override
+  public void end() {
     lock.lock();
     try {
       ending = true;

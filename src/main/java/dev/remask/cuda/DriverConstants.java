@@ -34,9 +34,15 @@ final class DriverConstants {
   static final int CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR = 75;
   static final int CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR = 76;
 
+  static final int CU_GRAPH_NODE_TYPE_CONDITIONAL = 13;
+  static final int CU_GRAPH_COND_ASSIGN_DEFAULT = 1;
+  static final int CU_GRAPH_COND_TYPE_IF = 0;
+  static final int CU_GRAPH_COND_TYPE_WHILE = 1;
+
   static final int CU_STREAM_NON_BLOCKING = 1;
   static final int CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1;
   static final int CU_EVENT_DEFAULT = 0;
+  static final int CU_MEMHOSTALLOC_DEVICEMAP = 2;
   static final int CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8;
 
   static final int CU_LAUNCH_PARAM_END_AS_INT = 0;

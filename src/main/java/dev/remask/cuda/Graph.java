@@ -3,6 +3,8 @@ package dev.remask.cuda;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
+import java.util.function.Consumer;
+
 /// Captured work that one call launches again and again. Device thread.
 public final class Graph extends Resource {
   private static final long UPDATE_RESULT =
@@ -18,8 +20,15 @@ public final class Graph extends Resource {
   }
 
   static Graph capture(Stream stream, Runnable work) {
-    Context context = stream.context();
-    long template = captureTemplate(stream, work);
+    return of(stream.context(), captureTemplate(stream, work));
+  }
+
+  static Graph build(Stream stream, Consumer<GraphBuilder> content) {
+    return of(stream.context(), GraphBuilder.build(stream, content));
+  }
+
+  /// Makes the template executable and destroys it.
+  private static Graph of(Context context, long template) {
     long executable = 0;
     int nodeCount;
     try {
@@ -51,7 +60,8 @@ public final class Graph extends Resource {
   /// already enqueued are not affected.
   ///
   /// Work of the same shape updates the graph in place. Where the driver refuses that, `stream` is
-  /// synchronised and the graph is instantiated again; it must then be idle on other streams.
+  /// synchronised and the graph is instantiated again; it must then be idle on other streams. Not
+  /// for a graph with conditional nodes.
   public void update(Stream stream, Runnable work) {
     checkUse();
     stream.checkUse();
@@ -79,7 +89,7 @@ public final class Graph extends Resource {
     destroyTemplate(template);
   }
 
-  /// Number of operations in the graph.
+  /// Number of operations in the graph; a conditional node counts as one, whatever is in its body.
   public int nodeCount() {
     return nodeCount;
   }

@@ -17,6 +17,9 @@ final class MemoryApi {
       LIBRARY.required(Linking.status(JAVA_LONG, JAVA_LONG, JAVA_INT), "cuMemHostAlloc");
   private static final MethodHandle CU_MEM_FREE_HOST =
       LIBRARY.required(Linking.status(JAVA_LONG), "cuMemFreeHost");
+  private static final MethodHandle CU_MEM_HOST_GET_DEVICE_POINTER_V2 =
+      LIBRARY.required(
+          Linking.status(JAVA_LONG, JAVA_LONG, JAVA_INT), "cuMemHostGetDevicePointer_v2");
   private static final MethodHandle CU_MEMCPY_HTOD_ASYNC_V2 =
       LIBRARY.required(
           Linking.status(JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG), "cuMemcpyHtoDAsync_v2");
@@ -59,6 +62,14 @@ final class MemoryApi {
   static int cuMemFreeHost(long pointer) {
     try {
       return (int) CU_MEM_FREE_HOST.invokeExact(pointer);
+    } catch (Throwable thrown) {
+      throw Linking.unexpected(thrown);
+    }
+  }
+
+  static int cuMemHostGetDevicePointer_v2(long devicePointer, long pointer, int flags) {
+    try {
+      return (int) CU_MEM_HOST_GET_DEVICE_POINTER_V2.invokeExact(devicePointer, pointer, flags);
     } catch (Throwable thrown) {
       throw Linking.unexpected(thrown);
     }

@@ -1,10 +1,12 @@
 package dev.remask.cuda;
 
 import java.lang.foreign.Arena;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 
-/// Hooks of the software device, for tests: injected faults, strictness and counters.
+/// Hooks of the software device: injected faults, strictness and counters for tests, and the
+/// library by which other clients of the driver API run on it.
 ///
 /// They act on the whole process. Any thread. Each loads the software device's library, without
 /// fixing the process to it, and throws [CudaException] where that is missing.
@@ -97,6 +99,14 @@ public final class SoftwareDevice {
   /// Bytes of device and pinned memory that are not freed, of the whole process.
   public static long liveBytes() {
     return SoftwareApi.remaskLiveBytes();
+  }
+
+  /// The thin `libcuda.so.1` that stands for a driver and leads to the software device. A process
+  /// that loads it (`System.load`) before another client of the driver API is first used, JCuda for
+  /// example, runs that client on the software device, in the very context that Remask uses. Beside
+  /// a real driver do not load it: every client of the process would get it.
+  public static Path driverLibrary() {
+    return NativeLibraries.software().path().resolveSibling("libcuda").resolve("libcuda.so.1");
   }
 
   /// Names of the software device's threads, in no order; empty when there are none.

@@ -1,5 +1,7 @@
 package dev.remask.cuda;
 
+import java.util.function.Consumer;
+
 /// A queue of device work, done in order and apart from other streams. Device thread.
 ///
 /// Copies, fills and launches are only enqueued: the caller keeps buffers open and pinned memory
@@ -7,17 +9,24 @@ package dev.remask.cuda;
 /// enqueuing methods allocates.
 public final class Stream extends Resource {
   private final long handle;
+  private final boolean owned;
 
-  private Stream(Context context, long handle) {
+  private Stream(Context context, long handle, boolean owned) {
     super(context);
     this.handle = handle;
+    this.owned = owned;
   }
 
   static Stream create(Context context) {
     Status.check(
         StreamApi.cuStreamCreate(context.out(), DriverConstants.CU_STREAM_NON_BLOCKING),
         "cuStreamCreate");
-    return new Stream(context, context.outLong());
+    return new Stream(context, context.outLong(), true);
+  }
+
+  /// The caller's stream, which closing leaves alone.
+  static Stream attach(Context context, long handle) {
+    return new Stream(context, handle, false);
   }
 
   /// Waits until all enqueued work has ended.
@@ -102,6 +111,16 @@ public final class Stream extends Resource {
     return context().register(Graph.capture(this, work));
   }
 
+  /// Makes a graph of the work and the conditional nodes that `content` adds; nothing is executed.
+  /// The rules of [#capture] hold for what it captures.
+  ///
+  /// @throws CudaException if the driver is older than CUDA 12.4
+  ///   ([Context#supportsConditionalNodes])
+  public Graph build(Consumer<GraphBuilder> content) {
+    checkUse();
+    return context().register(Graph.build(this, content));
+  }
+
   @Override
   public String toString() {
     return "Stream[0x" + Long.toHexString(handle) + "]";
@@ -113,7 +132,9 @@ public final class Stream extends Resource {
 
   @Override
   void release() {
-    Status.check(StreamApi.cuStreamDestroy_v2(handle), "cuStreamDestroy_v2", this);
+    if (owned) {
+      Status.check(StreamApi.cuStreamDestroy_v2(handle), "cuStreamDestroy_v2", this);
+    }
   }
 
   private long device(DeviceBuffer buffer, long bytes) {

@@ -35,7 +35,18 @@ final class StreamApi {
           "cuEventElapsedTime",
           "cuEventElapsedTime_v2");
 
+  private static final MethodHandle CU_STREAM_GET_CTX =
+      LIBRARY.required(Linking.status(JAVA_LONG, JAVA_LONG), "cuStreamGetCtx");
+
   private StreamApi() {}
+
+  static int cuStreamGetCtx(long stream, long context) {
+    try {
+      return (int) CU_STREAM_GET_CTX.invokeExact(stream, context);
+    } catch (Throwable thrown) {
+      throw Linking.unexpected(thrown);
+    }
+  }
 
   static int cuStreamCreate(long stream, int flags) {
     try {

@@ -20,6 +20,24 @@ final class Structs {
               JAVA_LONG.withName("errorFromNode"))
           .withName("CUgraphExecUpdateResultInfo");
 
+  static final StructLayout CUDA_CONDITIONAL_NODE_PARAMS =
+      MemoryLayout.structLayout(
+              JAVA_LONG.withName("handle"),
+              JAVA_INT.withName("type"),
+              JAVA_INT.withName("size"),
+              JAVA_LONG.withName("phGraph_out"),
+              JAVA_LONG.withName("ctx"))
+          .withName("CUDA_CONDITIONAL_NODE_PARAMS");
+
+  /// Of its union the padding that makes its size.
+  static final StructLayout CUgraphNodeParams =
+      MemoryLayout.structLayout(
+              JAVA_INT.withName("type"),
+              MemoryLayout.sequenceLayout(3, JAVA_INT).withName("reserved0"),
+              MemoryLayout.sequenceLayout(29, JAVA_LONG).withName("reserved1"),
+              JAVA_LONG.withName("reserved2"))
+          .withName("CUgraphNodeParams");
+
   /// Opaque; its alignment is that of CUDA 13, drivers ask for 64.
   static final StructLayout CUtensorMap =
       MemoryLayout.structLayout(MemoryLayout.sequenceLayout(16, JAVA_LONG).withName("opaque"))

@@ -13,6 +13,9 @@ import java.util.function.Function;
 public final class Attention {
   static final String OPERATION = "attention";
 
+  /// Ints of an item of [AttentionWork#ints], and of a combine item.
+  public static final int WORK_ITEM_INTS = AttentionWork.ITEM_INTS;
+
   /// Bytes of one asynchronous copy of the tensor-core kernels.
   private static final int COPY_BYTES = 16;
 
@@ -21,9 +24,10 @@ public final class Attention {
   private final AttentionVariant variant;
 
   /// Sizes of a launch. Tokens are packed: sequence s has the queries and keys that its offsets
-  /// name, the longest has maxQueries. Strides are elements from token to token; head h of a query
-  /// is at h·headDim, K/V head g of a key at g·headDim, and query head h uses K/V head
-  /// h·kvHeads/heads.
+  /// name, none more than maxQueries queries; queryTokens and keyTokens are the rows that the
+  /// buffers have, of which the offsets may leave out some at either end. Strides are elements from
+  /// token to token; head h of a query is at h·headDim, K/V head g of a key at g·headDim, and query
+  /// head h uses K/V head h·kvHeads/heads.
   public record Shape(
       int sequences,
       int maxQueries,
@@ -63,10 +67,10 @@ public final class Attention {
   ///
   /// out X[queryTokens, outStride], q X[queryTokens, qStride], k and v X[keyTokens, kvStride]; q, k
   /// and v may be views of one fused QKV buffer, out must not overlap them. qOffsets and kvOffsets
-  /// i32[sequences + 1], each sequence's first token (non-decreasing, from 0; not checked here).
-  /// work holds [AttentionWork#ints], null where that is empty; scratch [Attention#scratchBytes],
-  /// null where that is 0. lse f32[heads, queryTokens] receives the natural logarithm of each
-  /// query's sum of exp(score), −∞ without keys; null where it is not wanted.
+  /// i32[sequences + 1], each sequence's first token (non-decreasing; not checked here). work holds
+  /// [AttentionWork#ints], null where that is empty; scratch [Attention#scratchBytes], null where
+  /// that is 0. lse f32[heads, queryTokens] receives the natural logarithm of each query's sum of
+  /// exp(score), −∞ without keys; null where it is not wanted.
   public record Buffers(
       DeviceBuffer out,
       DeviceBuffer q,

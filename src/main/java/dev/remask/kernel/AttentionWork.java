@@ -2,6 +2,7 @@ package dev.remask.kernel;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
 
@@ -68,6 +69,18 @@ public final class AttentionWork {
     queryTokens = Arrays.stream(queryLengths).reduce(0, Math::addExact);
     keyTokens = Arrays.stream(keyLengths).reduce(0, Math::addExact);
     this.queryTile = queryTile;
+    this.partialRows = partialRows;
+    this.items = List.copyOf(items);
+    this.combines = List.copyOf(combines);
+  }
+
+  private AttentionWork(
+      AttentionWork like, int partialRows, List<Item> items, List<Combine> combines) {
+    sequences = like.sequences;
+    maxQueries = like.maxQueries;
+    queryTokens = like.queryTokens;
+    keyTokens = like.keyTokens;
+    queryTile = like.queryTile;
     this.partialRows = partialRows;
     this.items = List.copyOf(items);
     this.combines = List.copyOf(combines);
@@ -200,6 +213,32 @@ public final class AttentionWork {
     return ints;
   }
 
+  /// The same work with inert items and combine items added until there are so many of each, and
+  /// `rows` rows of scratch memory, so that launches of similar work have the same sizes.
+  /// `emptySequence` has no queries.
+  ///
+  /// Throws IllegalArgumentException if there are more already, or that sequence is not empty.
+  public AttentionWork padded(int itemCount, int combineCount, int rows, int emptySequence) {
+    if (itemCount < items.size() || combineCount < combines.size() || rows < partialRows) {
+      throw new IllegalArgumentException(
+          "attention: %s, padded to %d items, %d splits, %d rows"
+              .formatted(this, itemCount, combineCount, rows));
+    }
+    if (itemCount == items.size() && combineCount == combines.size() && rows == partialRows) {
+      return this;
+    }
+    var inert = new Item(emptySequence, 0, 0, 0, WHOLE);
+    if (items.stream().anyMatch(item -> item.sequence == emptySequence)) {
+      throw new IllegalArgumentException("attention: sequence " + emptySequence + " has queries");
+    }
+    var allItems = new ArrayList<>(items);
+    allItems.addAll(Collections.nCopies(itemCount - items.size(), inert));
+    var allCombines = new ArrayList<>(combines);
+    allCombines.addAll(
+        Collections.nCopies(combineCount - combines.size(), new Combine(emptySequence, 0, 0)));
+    return new AttentionWork(this, rows, allItems, allCombines);
+  }
+
   /// Queries of a tile; 0 where there are no items.
   int queryTile() {
     return queryTile;
@@ -213,12 +252,13 @@ public final class AttentionWork {
     return combines;
   }
 
-  /// Throws IllegalArgumentException unless the work was made for the shape's sequences.
+  /// Throws IllegalArgumentException unless the work was made for so many sequences, and the shape
+  /// has room for their queries and keys.
   void requireFor(Attention.Shape shape) {
     if (sequences != shape.sequences()
-        || maxQueries != shape.maxQueries()
-        || queryTokens != shape.queryTokens()
-        || keyTokens != shape.keyTokens()) {
+        || maxQueries > shape.maxQueries()
+        || queryTokens > shape.queryTokens()
+        || keyTokens > shape.keyTokens()) {
       throw new IllegalArgumentException(
           ("attention: the work is for %d sequences of up to %d queries, %d queries and %d keys in"
                   + " all; the shape says %d, %d, %d and %d")

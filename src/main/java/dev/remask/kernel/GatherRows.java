@@ -30,10 +30,10 @@ public final class GatherRows {
 
   /// Writes `out[r] = in[index[r]]`.
   ///
-  /// out X[rows, width], in X[T, width], index i32[rows] with 0 ≤ index < T (not checked here), X
-  /// the given element type; all device memory, row-major; out and in must not overlap. Enqueues on
-  /// `stream` and returns. Device thread only. Throws IllegalArgumentException if a buffer is too
-  /// small or a size below 1, CudaException if the launch is refused.
+  /// out `X[rows, width]`, in `X[T, width]`, index `i32[rows]` with 0 ≤ index < T (not checked
+  /// here), X the given element type; all device memory, row-major; out and in must not overlap.
+  /// Enqueues on `stream` and returns. Device thread only. Throws IllegalArgumentException if a
+  /// buffer is too small or a size below 1, CudaException if the launch is refused.
   public void launch(
       Stream stream,
       DeviceBuffer out,

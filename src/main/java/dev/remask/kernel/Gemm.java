@@ -91,9 +91,9 @@ public final class Gemm implements AutoCloseable {
   /// Where the rows of a QKV product go, and how their heads turn (as [Rope] turns them).
   ///
   /// q bf16[m, qStride], keys and values bf16[rows, kvStride], of which a row's heads lie side by
-  /// side at the start; cosSin f32[P, headDim/2, 2], positions i32[m]. Row r of the product's K and
-  /// V goes to row kvRows[r] (i32[m], each below the buffers' rows, not checked here) of `keys` and
-  /// `values`, or to row r where `kvRowsOrNull` is null.
+  /// side at the start; cosSin `f32[P, headDim/2, 2]`, positions `i32[m]`. Row r of the product's K
+  /// and V goes to row `kvRows[r]` (`i32[m]`, each below the buffers' rows, not checked here) of
+  /// `keys` and `values`, or to row r where `kvRowsOrNull` is null.
   public record Qkv(
       DeviceBuffer q,
       DeviceBuffer keys,

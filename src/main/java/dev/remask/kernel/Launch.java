@@ -48,6 +48,31 @@ final class Launch {
     }
   }
 
+  /// Throws IllegalArgumentException unless there is a row and a column and the buffers hold as
+  /// many logits, as many rows and a sequence.
+  static void requireRows(
+      String operation,
+      int rows,
+      int columns,
+      DeviceBuffer logits,
+      DeviceBuffer rowTable,
+      DeviceBuffer sequences) {
+    requirePositive(operation, "rows", rows);
+    requirePositive(operation, "columns", columns);
+    requireBuffer(operation, "logits", logits, Float.BYTES, rows, columns);
+    requireBuffer(operation, "rows", rowTable, DiffusionState.ROW_BYTES, rows, 1);
+    requireBuffer(operation, "sequences", sequences, DiffusionState.SEQUENCE_BYTES, 1, 1);
+  }
+
+  /// Throws IllegalArgumentException unless the vocabulary is some or all of the columns.
+  static void requireVocabulary(String operation, SpecialTokens tokens, int columns) {
+    if (tokens.vocabulary() < 1 || tokens.vocabulary() > columns) {
+      throw new IllegalArgumentException(
+          "%s: a vocabulary of %d ids in rows of %d logits"
+              .formatted(operation, tokens.vocabulary(), columns));
+    }
+  }
+
   /// Throws IllegalArgumentException unless the buffer holds `rows` rows of `columns` elements
   /// whose starts are `stride` elements apart.
   static void requireStrided(

@@ -24,15 +24,14 @@ public final class MaskedSelect {
   private final Kernel merge;
 
   /// What a launch reads and writes, all device memory: logits f32[Rall, columns] (rows of the
-  /// block first, those of unconditional copies after), sequences and plan as [DiffusionState] lays
-  /// them out, rowSequence i32[rows] (each row's sequence), canvas i32[T]; scratch partials of
-  /// [#partialBytes]; out candidates i32[rows] and keys f32[rows].
+  /// block first, those of unconditional copies after), rows and sequences as [DiffusionState] lays
+  /// them out, floorsOrNull f32[rows] of [RestrictTokens], null if no sequence restricts its
+  /// choice; scratch partials of [#partialBytes]; out candidates i32[rows] and keys f32[rows].
   public record Buffers(
       DeviceBuffer logits,
+      DeviceBuffer rows,
       DeviceBuffer sequences,
-      DeviceBuffer plan,
-      DeviceBuffer rowSequence,
-      DeviceBuffer canvas,
+      DeviceBuffer floorsOrNull,
       DeviceBuffer partials,
       DeviceBuffer candidates,
       DeviceBuffer keys) {}
@@ -46,7 +45,6 @@ public final class MaskedSelect {
             Parameter.POINTER,
             Parameter.POINTER,
             Parameter.POINTER,
-            Parameter.POINTER,
             Parameter.I32,
             Parameter.I32,
             Parameter.I32,
@@ -54,8 +52,6 @@ public final class MaskedSelect {
     merge =
         module.kernel(
             "select_merge",
-            Parameter.POINTER,
-            Parameter.POINTER,
             Parameter.POINTER,
             Parameter.POINTER,
             Parameter.POINTER,
@@ -75,16 +71,18 @@ public final class MaskedSelect {
     return (long) rows * Launch.ceilDiv(columns, sliceWidth) * DiffusionState.PARTIAL_BYTES;
   }
 
-  /// Writes, for every selectable row, its candidate and its key. A row is selectable while its
-  /// sequence is not done and its position is still masked; others get candidate −1 and key −1, and
-  /// so does a row that has no candidate.
+  /// Writes, for every row of kind CHOOSE, its candidate and its key; rows of another kind, and one
+  /// that has no candidate, get candidate −1 and key −1 ([TargetOdds], launched after it, then
+  /// gives those of kind RECONSIDER theirs).
   ///
   /// The candidate is the id of the largest logit + temperature · G below the vocabulary's end that
   /// is not the mask, the lowest on ties. G is Gumbel noise, a function of (seed, step, position,
   /// id) alone (`kernels/include/gumbel.h`), so the candidate is a draw from the softmax of the
-  /// logits / temperature; at temperature 0 there is no noise. With guidance the logits are un +
-  /// guidance · (cond − un). The sequence's flags suppress or defer end tokens. The key is that of
-  /// the sequence's [RemaskingRule], of the clean logits; ∞ for a candidate that is deferred.
+  /// logits / temperature, whatever the batch, its order, the slices and the threads; with floors,
+  /// of those logits that are not below the row's. At temperature 0 there is no noise and no floor
+  /// is read. With an unconditional row the logits are un + guidance · (cond − un). The sequence's
+  /// flags suppress or defer end tokens. The key is that of the sequence's [RemaskingRule], of the
+  /// clean logits, floors or not; ∞ for a candidate that is deferred.
   ///
   /// Enqueues two kernels on `stream` and returns. Device thread only. Throws
   /// IllegalArgumentException if a buffer is too small or a size out of range (at most 65,535
@@ -97,39 +95,32 @@ public final class MaskedSelect {
   /// need no large vocabulary.
   void launch(
       Stream stream, Buffers buffers, int rows, int columns, SpecialTokens tokens, int sliceWidth) {
-    Launch.requirePositive(OPERATION, "rows", rows);
-    Launch.requirePositive(OPERATION, "columns", columns);
     Launch.requireGrid(OPERATION, "rows", rows);
-    if (tokens.vocabulary() < 1 || tokens.vocabulary() > columns) {
-      throw new IllegalArgumentException(
-          "select: a vocabulary of %d ids in rows of %d logits"
-              .formatted(tokens.vocabulary(), columns));
-    }
+    Launch.requireVocabulary(OPERATION, tokens, columns);
+    Launch.requireRows(OPERATION, rows, columns, buffers.logits, buffers.rows, buffers.sequences);
     if (sliceWidth < LANES || sliceWidth > SLICE_WIDTH || sliceWidth % LANES != 0) {
       throw new IllegalArgumentException("select: slices of " + sliceWidth + " columns");
     }
-    Launch.requireBuffer(OPERATION, "logits", buffers.logits, Float.BYTES, rows, columns);
-    Launch.requireBuffer(
-        OPERATION, "sequences", buffers.sequences, 1, 1, DiffusionState.SEQUENCE_BYTES);
-    Launch.requireBuffer(OPERATION, "rowSequence", buffers.rowSequence, Integer.BYTES, rows, 1);
+    if (buffers.floorsOrNull != null) {
+      Launch.requireBuffer(OPERATION, "floors", buffers.floorsOrNull, Float.BYTES, rows, 1);
+    }
     long scratch = partialBytes(rows, columns, sliceWidth);
     Launch.requireBuffer(OPERATION, "partials", buffers.partials, 1, 1, scratch);
     Launch.requireBuffer(OPERATION, "candidates", buffers.candidates, Integer.BYTES, rows, 1);
     Launch.requireBuffer(OPERATION, "keys", buffers.keys, Float.BYTES, rows, 1);
 
     int count = Launch.ceilDiv(columns, sliceWidth);
-    slices.set(0, buffers.partials).set(1, buffers.logits).set(2, buffers.sequences);
-    slices.set(3, buffers.plan).set(4, buffers.rowSequence).set(5, buffers.canvas);
-    slices.set(6, rows).set(7, columns).set(8, sliceWidth);
-    set(slices, 9, tokens);
+    slices.set(0, buffers.partials).set(1, buffers.logits).set(2, buffers.rows);
+    slices.set(3, buffers.sequences).set(4, buffers.floorsOrNull);
+    slices.set(5, rows).set(6, columns).set(7, sliceWidth);
+    set(slices, 8, tokens);
     // A vector of a short slice for each thread, 8 of a full one.
     int threads = Launch.threads(Launch.ceilDiv(Math.min(sliceWidth, columns), LANES));
     slices.launch(stream, count, rows, 1, threads, 0);
 
     merge.set(0, buffers.candidates).set(1, buffers.keys).set(2, buffers.partials);
-    merge.set(3, buffers.sequences).set(4, buffers.plan).set(5, buffers.rowSequence);
-    merge.set(6, buffers.canvas).set(7, rows).set(8, count);
-    set(merge, 9, tokens);
+    merge.set(3, buffers.rows).set(4, buffers.sequences).set(5, rows).set(6, count);
+    set(merge, 7, tokens);
     int warps = Math.min(rows, THREADS / WARP_THREADS); // a row each
     merge.launch(stream, Launch.ceilDiv(rows, warps), 1, 1, warps * WARP_THREADS, 0);
   }

@@ -4,6 +4,7 @@ import dev.remask.cuda.Context;
 import dev.remask.cuda.Module;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.Optional;
 
 /// Every operation of the runtime, loaded on one context for one dtype: the stable interface over
 /// the kernels, which picks their variant by device.
@@ -21,8 +22,14 @@ public final class Operations implements AutoCloseable {
   private Attention attention;
   private SwiGlu swiGlu;
   private GatherRows gatherRows;
+  private StoreKv storeKv;
+  private Optional<LoopWhile> loopWhile;
   private Gemm gemm;
+  private Constrain constrain;
+  private RestrictTokens restrictTokens;
   private MaskedSelect maskedSelect;
+  private TargetOdds targetOdds;
+  private LayRows layRows;
   private Commit commit;
 
   private Operations(Context context, DType dtype, Architecture architecture) {
@@ -70,8 +77,15 @@ public final class Operations implements AutoCloseable {
     attention = new Attention(this::module, dtype, architecture, context.device());
     swiGlu = new SwiGlu(module("swiglu"), dtype);
     gatherRows = new GatherRows(module("gather"));
+    storeKv = new StoreKv(module("store_kv"), dtype);
+    constrain = new Constrain(module("constrain"));
+    restrictTokens = new RestrictTokens(module("restrict"));
     maskedSelect = new MaskedSelect(module("select"));
+    targetOdds = new TargetOdds(module("odds"));
+    layRows = new LayRows(module("lay"));
     commit = new Commit(module("commit"));
+    loopWhile =
+        context.supportsConditionalNodes() ? LoopWhile.load(this::module) : Optional.empty();
     gemm = new Gemm(context, architecture, this::module);
     owned.push(gemm);
   }
@@ -122,9 +136,29 @@ public final class Operations implements AutoCloseable {
     return gatherRows;
   }
 
+  /// Keys and values into the cache.
+  public StoreKv storeKv() {
+    return storeKv;
+  }
+
   /// Matrix products.
   public Gemm gemm() {
     return gemm;
+  }
+
+  /// Bans, biases, allowed sets and choices.
+  public Constrain constrain() {
+    return constrain;
+  }
+
+  /// Top-k and top-p.
+  public RestrictTokens restrictTokens() {
+    return restrictTokens;
+  }
+
+  /// Odds against given tokens.
+  public TargetOdds targetOdds() {
+    return targetOdds;
   }
 
   /// Token choice and confidence.
@@ -132,9 +166,19 @@ public final class Operations implements AutoCloseable {
     return maskedSelect;
   }
 
-  /// Commit of a step, and the step to the next.
+  /// What each row of logits stands for: the begin of a step.
+  public LayRows layRows() {
+    return layRows;
+  }
+
+  /// Commit of the surest positions, and on to the next step: the end of one.
   public Commit commit() {
     return commit;
+  }
+
+  /// The end of a step inside a WHILE node; empty where the driver has no such nodes.
+  public Optional<LoopWhile> loopWhile() {
+    return loopWhile;
   }
 
   /// What runs the matrix products, see [Gemm#name].

@@ -31,8 +31,8 @@ public final class RmsNorm {
   /// `residual += delta`, then `out = residual / sqrt(mean(residual²) + epsilon) · weight`.
   ///
   /// residual f32[rows, width] (in and, with delta, out), deltaOrNull X[rows, width], weight
-  /// X[width], out X[rows, width]; all device memory, row-major, not overlapping. f32 inside, one
-  /// rounding. Enqueues on `stream` and returns. Device thread only. Throws
+  /// `X[width]`, out `X[rows, width]`; all device memory, row-major, not overlapping. f32 inside,
+  /// one rounding. Enqueues on `stream` and returns. Device thread only. Throws
   /// IllegalArgumentException if a buffer is too small or a size below 1, CudaException if the
   /// launch is refused.
   public void launch(

@@ -48,10 +48,10 @@ public final class Rope {
   /// Turns, in place, element i of a head's first half with element i of its second half by the
   /// angle of (position, i): `a' = a·cos − b·sin, b' = b·cos + a·sin`.
   ///
-  /// qkv X[rows, rowStride], cosSin f32[P, headDim/2, 2] (cosine, sine), positions i32[rows] with 0
-  /// ≤ position < P (not checked here); all device memory. f32 inside, one rounding. Enqueues on
-  /// `stream` and returns. Device thread only. Throws IllegalArgumentException if a buffer is too
-  /// small or rows below 1, CudaException if the launch is refused.
+  /// qkv `X[rows, rowStride]`, cosSin `f32[P, headDim/2, 2]` (cosine, sine), positions `i32[rows]`
+  /// with 0 ≤ position < P (not checked here); all device memory. f32 inside, one rounding.
+  /// Enqueues on `stream` and returns. Device thread only. Throws IllegalArgumentException if a
+  /// buffer is too small or rows below 1, CudaException if the launch is refused.
   public void launch(
       Stream stream,
       DeviceBuffer qkv,

@@ -6,9 +6,11 @@ import dev.remask.cuda.DeviceMemory;
 import dev.remask.cuda.PinnedMemory;
 import dev.remask.cuda.Stream;
 import dev.remask.kernel.Architecture;
+import dev.remask.kernel.CommitRule;
 import dev.remask.kernel.DType;
 import dev.remask.kernel.DiffusionState;
 import dev.remask.kernel.Operations;
+import dev.remask.kernel.RemaskingRule;
 import dev.remask.testing.Bf16;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -75,16 +77,44 @@ final class Bench implements AutoCloseable {
     return buffer;
   }
 
-  /// A sequence's state as the device has it.
-  DeviceBuffer state(DiffusionState.Sequence sequence) {
+  /// A row table as the device has it.
+  DeviceBuffer rows(DiffusionState.Row... rows) {
+    int bytes = DiffusionState.ROW_BYTES;
     return written(
-        DiffusionState.SEQUENCE_BYTES, memory -> DiffusionState.write(memory, 0, sequence));
+        rows.length * bytes,
+        memory -> {
+          for (int i = 0; i < rows.length; i++) {
+            DiffusionState.write(memory, (long) i * bytes, rows[i]);
+          }
+        });
   }
 
-  /// A plan entry as the device has it.
-  DeviceBuffer state(DiffusionState.PlanEntry entry) {
+  /// A sequence of default options as the device has it.
+  DeviceBuffer sequence() {
+    var sequence =
+        new DiffusionState.Sequence(
+            0,
+            DiffusionState.NO_GUIDANCE,
+            1,
+            1,
+            1,
+            0,
+            1,
+            0,
+            0,
+            RemaskingRule.LOW_CONFIDENCE,
+            CommitRule.QUOTA,
+            0,
+            0,
+            0,
+            1,
+            0,
+            0,
+            0,
+            0,
+            0);
     return written(
-        DiffusionState.PLAN_ENTRY_BYTES, memory -> DiffusionState.write(memory, 0, entry));
+        DiffusionState.SEQUENCE_BYTES, memory -> DiffusionState.write(memory, 0, sequence));
   }
 
   private DeviceBuffer written(int bytes, Consumer<PinnedMemory> write) {

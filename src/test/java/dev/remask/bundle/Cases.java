@@ -11,7 +11,6 @@ import dev.remask.kernel.DiffusionState;
 import dev.remask.kernel.Gemm;
 import dev.remask.kernel.MaskedSelect;
 import dev.remask.kernel.Operations;
-import dev.remask.kernel.RemaskingRule;
 import dev.remask.kernel.Rope;
 import dev.remask.kernel.SpecialTokens;
 import java.util.ArrayList;
@@ -215,19 +214,16 @@ final class Cases {
   private Prepared select(Bench bench, int rows, int columns) {
     MaskedSelect select = operations(bench).maskedSelect();
     int mask = columns - 1;
-    var canvas = new int[rows];
-    Arrays.fill(canvas, mask);
-    var sequence =
-        new DiffusionState.Sequence(
-            0, -1, 0, -1, rows, 0, 1, 0, 1, 0, 0, RemaskingRule.LOW_CONFIDENCE);
-    var entry = new DiffusionState.PlanEntry(0, 1, 0);
+    var table = new DiffusionState.Row[rows];
+    for (int row = 0; row < rows; row++) {
+      table[row] = new DiffusionState.Row(0, row, 0, DiffusionState.CHOOSE, -1, -1, row);
+    }
     var buffers =
         new MaskedSelect.Buffers(
             bench.f32((long) rows * columns),
-            bench.state(sequence),
-            bench.state(entry),
-            bench.ints(new int[rows]),
-            bench.ints(canvas),
+            bench.rows(table),
+            bench.sequence(),
+            null,
             bench.empty(MaskedSelect.partialBytes(rows, columns)),
             bench.empty((long) rows * Integer.BYTES),
             bench.empty((long) rows * Float.BYTES));

@@ -48,7 +48,10 @@ class AgreementTest {
           var residual = bench.poison(DType.F32, TOKENS * WIDTH);
           DeviceBuffer tokens = bench.ints(seed.ints(TOKENS, COLUMNS)).buffer();
           DeviceBuffer weights = bench.floats(dtype, table).buffer();
-          o.embedding().launch(stream, residual.buffer(), weights, tokens, TOKENS, WIDTH);
+          int[] places = seed.ints(TOKENS, TOKENS);
+          places[1] = -1;
+          DeviceBuffer index = bench.ints(places).buffer();
+          o.embedding().launch(stream, residual.buffer(), weights, tokens, index, TOKENS, WIDTH);
           results.put("embed, exact", residual.read());
 
           var norm = bench.poison(dtype, TOKENS * WIDTH);

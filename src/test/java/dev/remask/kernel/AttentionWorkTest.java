@@ -2,6 +2,7 @@ package dev.remask.kernel;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -96,6 +97,26 @@ class AttentionWorkTest {
       rows += combine.chunks() * queries;
     }
     assertEquals(work.partialRows(), rows, what);
+  }
+
+  @Test
+  void padded_addsWorkOfAnEmptySequence_behindTheRest() {
+    int[] queries = {70, 32, 0};
+    AttentionWork work = AttentionWork.of(queries, new int[] {70, 600, 9}, 64);
+    AttentionWork padded = work.padded(9, 3, 256, 2);
+    assertEquals(9, padded.items());
+    assertEquals(3, padded.combines());
+    assertEquals(256, padded.partialRows());
+    assertEquals(work.itemList(), padded.itemList().subList(0, work.items()));
+    var inert = new AttentionWork.Item(2, 0, 0, 0, -1);
+    for (AttentionWork.Item item : padded.itemList().subList(work.items(), 9)) {
+      assertEquals(inert, item);
+    }
+    assertEquals(work.combineList(), padded.combineList().subList(0, work.combines()));
+    assertEquals(new AttentionWork.Combine(2, 0, 0), padded.combineList().getLast());
+    assertSame(work, work.padded(work.items(), work.combines(), work.partialRows(), 2));
+    assertThrows(IllegalArgumentException.class, () -> work.padded(1, 3, 256, 2));
+    assertThrows(IllegalArgumentException.class, () -> work.padded(9, 3, 256, 1));
   }
 
   @Test

@@ -10,6 +10,7 @@ import java.util.Arrays;
 
 class EmbeddingTest {
   private static final int IDS = 11;
+  private static final int CANVAS = 17;
 
   @OnSoftwareDevices
   void embed_isTheTablesRow_atEveryWidth(DeviceSpec device) {
@@ -48,8 +49,11 @@ class EmbeddingTest {
   private static void embeds(
       KernelBench bench, Seed seed, int rows, int width, int inSkew, int outSkew) {
     float[] table = KernelBench.rounded(bench.dtype, seed.normals(IDS * width, 1));
-    int[] tokens = seed.ints(rows, IDS);
-    tokens[rows - 1] = IDS - 1;
+    int[] tokens = seed.ints(CANVAS, IDS);
+    tokens[CANVAS - 1] = IDS - 1;
+    int[] index = seed.ints(rows, CANVAS);
+    index[rows - 1] = CANVAS - 1;
+    index[0] = -1;
     var residual = bench.poison(DType.F32, rows * width, outSkew);
     bench
         .operations
@@ -59,12 +63,14 @@ class EmbeddingTest {
             residual.buffer(),
             bench.floats(bench.dtype, table, inSkew).buffer(),
             bench.ints(tokens).buffer(),
+            bench.ints(index).buffer(),
             rows,
             width);
     float[] actual = residual.read();
     for (int r = 0; r < rows; r++) {
+      int id = index[r] < 0 ? 0 : tokens[index[r]];
       assertArrayEquals(
-          Arrays.copyOfRange(table, tokens[r] * width, (tokens[r] + 1) * width),
+          index[r] < 0 ? new float[width] : Arrays.copyOfRange(table, id * width, (id + 1) * width),
           Arrays.copyOfRange(actual, r * width, (r + 1) * width),
           bench.dtype + " width " + width + " row " + r + ", " + seed);
     }

@@ -140,6 +140,11 @@ final class KernelBench implements AutoCloseable {
     int[] read() {
       return memory.read().toArray(ValueLayout.JAVA_INT);
     }
+
+    /// Replaces the values, as many as there are.
+    void write(int... values) {
+      memory.write(segment -> segment.copyFrom(MemorySegment.ofArray(values)));
+    }
   }
 
   private final class Guarded {
@@ -218,30 +223,6 @@ final class KernelBench implements AutoCloseable {
   Ints ints(int... values) {
     var ints = new Ints(values.length);
     ints.memory.write(segment -> segment.copyFrom(MemorySegment.ofArray(values)));
-    return ints;
-  }
-
-  /// Plan entries on the device.
-  DeviceBuffer plan(DiffusionState.PlanEntry... entries) {
-    int size = DiffusionState.PLAN_ENTRY_BYTES;
-    var memory = new Guarded((long) entries.length * size, 0);
-    memory.write(segment -> {
-      for (int i = 0; i < entries.length; i++) {
-        DiffusionState.write(segment.asSlice((long) i * size, size), entries[i]);
-      }
-    });
-    return memory.buffer();
-  }
-
-  /// Sequence states on the device.
-  Ints sequences(DiffusionState.Sequence... sequences) {
-    int size = DiffusionState.SEQUENCE_BYTES;
-    var ints = new Ints(sequences.length * size / Integer.BYTES);
-    ints.memory.write(segment -> {
-      for (int i = 0; i < sequences.length; i++) {
-        DiffusionState.write(segment.asSlice((long) i * size, size), sequences[i]);
-      }
-    });
     return ints;
   }
 

@@ -34,8 +34,10 @@ class LaunchCheckTest {
       var stream = bench.stream;
       refused(
           "embed: residual holds 24 bytes; [1, 7] elements of 4 bytes are wanted",
-          () -> o.embedding().launch(stream, small, large, large, 1, 7));
-      refused("embed: tokens", () -> o.embedding().launch(stream, large, large, small, 7, 1));
+          () -> o.embedding().launch(stream, small, large, large, large, 1, 7));
+      refused(
+          "embed: tokenIndex",
+          () -> o.embedding().launch(stream, large, large, large, small, 7, 1));
       refused(
           "rmsnorm: delta",
           () -> o.rmsNorm().launch(stream, large, large, small, large, 1, 7, 1e-5f));
@@ -46,6 +48,16 @@ class LaunchCheckTest {
       refused(
           "gather_rows: out",
           () -> o.gatherRows().launch(stream, small, large, large, 2, 4, DType.F32));
+      refused(
+          "store_kv: v holds",
+          () ->
+              o.storeKv()
+                  .launch(stream, large, large, large, small, large, new StoreKv.Shape(2, 4, 4)));
+      refused(
+          "store_kv: k rows of 4 elements overlap",
+          () ->
+              o.storeKv()
+                  .launch(stream, large, large, large, large, large, new StoreKv.Shape(2, 4, 3)));
       refused(
           "rope: qkv",
           () -> o.rope().launch(stream, small, large, large, 2, new Rope.Shape(4, 1, 4)));
@@ -69,7 +81,7 @@ class LaunchCheckTest {
                       stream,
                       new Attention.Buffers(
                           large, large, large, large, large, large, null, null, null),
-                      new Attention.Shape(1, 2, 2, 3, 1, 1, 64, 64, 64, 64),
+                      new Attention.Shape(1, 2, 2, 1, 1, 1, 64, 64, 64, 64),
                       work));
       refused(
           "attention: lse is written by the tensor-core kernels only",
@@ -84,18 +96,77 @@ class LaunchCheckTest {
       try (Gemm.Plan plan = o.gemm().plan(MatmulType.F32_F32, 2, 3, 4)) {
         refused("gemm: w", () -> plan.launch(stream, large, large, small));
       }
-      refused("commit: sequences", () -> o.commit().advance(stream, small, large, large, 1));
       refused(
           "select: partials",
           () ->
               o.maskedSelect()
                   .launch(
                       stream,
-                      new MaskedSelect.Buffers(
-                          large, large, large, large, large, small, large, large),
+                      new MaskedSelect.Buffers(large, large, large, null, small, large, large),
                       2,
                       8,
                       new SpecialTokens(8, 0, -1, -1)));
+      var tokens = new SpecialTokens(8, 0, -1, -1);
+      refused(
+          "layRows: members",
+          () ->
+              o.layRows()
+                  .launch(
+                      stream,
+                      new LayRows.Buffers(large, large, large, large, large, large, large, small),
+                      2,
+                      0));
+      refused(
+          "commit: members",
+          () ->
+              o.commit()
+                  .launch(
+                      stream,
+                      new Commit.Buffers(
+                          large, large, large, large, large, large, large, large, large, large,
+                          small),
+                      2,
+                      tokens));
+      refused(
+          "select: floors",
+          () ->
+              o.maskedSelect()
+                  .launch(
+                      stream,
+                      new MaskedSelect.Buffers(large, large, large, small, large, large, large),
+                      7,
+                      8,
+                      tokens));
+      refused(
+          "odds: keys",
+          () ->
+              o.targetOdds()
+                  .launch(
+                      stream,
+                      new TargetOdds.Buffers(large, large, large, small, large),
+                      7,
+                      8,
+                      tokens));
+      refused(
+          "restrict: sequences holds 24 bytes",
+          () ->
+              o.restrictTokens()
+                  .launch(
+                      stream,
+                      new RestrictTokens.Buffers(large, large, small, large),
+                      1,
+                      8,
+                      tokens));
+      refused(
+          "constrain: logits",
+          () ->
+              o.constrain()
+                  .launch(
+                      stream,
+                      new Constrain.Buffers(small, large, large, large, large, large, large),
+                      1,
+                      8,
+                      tokens));
     });
   }
 
@@ -135,7 +206,7 @@ class LaunchCheckTest {
     onSoftware(bench -> {
       DeviceBuffer any = bench.poison(DType.F32, 1000).buffer();
       Operations o = bench.operations;
-      refused("rows is 0", () -> o.embedding().launch(bench.stream, any, any, any, 0, 4));
+      refused("rows is 0", () -> o.embedding().launch(bench.stream, any, any, any, any, 0, 4));
       refused("width is 0", () -> o.swiGlu().launch(bench.stream, any, any, 4, 0));
       refused("m is 0", () -> o.gemm().plan(MatmulType.F32_F32, 0, 1, 1));
       refused("headDim is 7", () -> new Rope.Shape(64, 1, 7));
@@ -150,7 +221,7 @@ class LaunchCheckTest {
               o.maskedSelect()
                   .launch(
                       bench.stream,
-                      new MaskedSelect.Buffers(any, any, any, any, any, any, any, any),
+                      new MaskedSelect.Buffers(any, any, any, any, any, any, any),
                       1,
                       8,
                       new SpecialTokens(9, 0, -1, -1)));
@@ -160,7 +231,7 @@ class LaunchCheckTest {
               o.maskedSelect()
                   .launch(
                       bench.stream,
-                      new MaskedSelect.Buffers(any, any, any, any, any, any, any, any),
+                      new MaskedSelect.Buffers(any, any, any, any, any, any, any),
                       65_536,
                       8,
                       new SpecialTokens(8, 0, -1, -1)));

@@ -191,27 +191,58 @@ class MaskedSelectTest {
   }
 
   @OnSoftwareDevices
-  void select_skipsRowsThatAreCommitted_andSequencesThatAreDone(DeviceSpec device) {
+  void select_skipsRowsThatAreNotToBeChosen(DeviceSpec device) {
     Seed seed = Seed.fresh();
     onDevice(
         device,
         bench -> {
           var select = new SelectCase(new SpecialTokens(65, 64, -1, -1), 65, 32);
-          select.committed = new int[] {0, 3};
+          select.kinds.put(0, DiffusionState.NOTHING);
+          select.kinds.put(3, DiffusionState.RECONSIDER);
           select.logits(seed.normals(5 * 65, 2));
           Choice[] choices = select.check(bench, seed);
           assertEquals(new Choice(-1, -1), choices[0]);
           assertEquals(new Choice(-1, -1), choices[3]);
-          select.done = true;
-          for (Choice choice : select.check(bench, seed)) {
-            assertEquals(new Choice(-1, -1), choice);
+        });
+  }
+
+  @GpuTest
+  void select_skipsRowsThatAreNotToBeChosen_gpu(DeviceSpec gpu) {
+    select_skipsRowsThatAreNotToBeChosen(gpu);
+  }
+
+  /// Exact multiples, so that floors and ties are real; keys are of the whole softmax.
+  @OnSoftwareDevices
+  void select_choosesNothingBelowTheFloor_atATemperature(DeviceSpec device) {
+    Seed seed = Seed.fresh();
+    onDevice(
+        device,
+        bench -> {
+          for (int columns : new int[] {7, 500, 1013}) {
+            for (float temperature : new float[] {0, 0.5f, 4}) {
+              var select = new SelectCase(new SpecialTokens(columns, 1, -1, -1), columns, 256);
+              select.temperature = temperature;
+              select.guided = columns == 500;
+              select.seed = seed.random().nextLong();
+              int rows = 8;
+              float[] logits = new float[rows * columns * (select.guided ? 2 : 1)];
+              for (int i = 0; i < logits.length; i++) {
+                logits[i] = seed.random().nextInt(-32, 33) / 8.0f;
+              }
+              select.logits(logits);
+              select.floors = new float[rows];
+              for (int row = 0; row < rows; row++) {
+                select.floors[row] = row == 0 ? NOTHING : seed.random().nextInt(-8, 30) / 8.0f;
+              }
+              select.check(bench, seed);
+            }
           }
         });
   }
 
   @GpuTest
-  void select_skipsRowsThatAreCommitted_andSequencesThatAreDone_gpu(DeviceSpec gpu) {
-    select_skipsRowsThatAreCommitted_andSequencesThatAreDone(gpu);
+  void select_choosesNothingBelowTheFloor_atATemperature_gpu(DeviceSpec gpu) {
+    select_choosesNothingBelowTheFloor_atATemperature(gpu);
   }
 
   @OnSoftwareDevices

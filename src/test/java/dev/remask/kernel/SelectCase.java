@@ -3,19 +3,17 @@ package dev.remask.kernel;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.remask.kernel.DiffusionState.PlanEntry;
-import dev.remask.kernel.DiffusionState.Sequence;
+import dev.remask.cuda.DeviceBuffer;
+import dev.remask.kernel.DiffusionState.Row;
 import dev.remask.testing.Numbers;
 import dev.remask.testing.Seed;
-import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
 
 /// One sequence's selection: sets the device state up, launches, and computes the same in double.
 final class SelectCase {
-  /// First position of the block in the sequence's canvas.
+  /// Position of the first row.
   static final int BLOCK_BEGIN = 5;
-
-  /// Where the canvas begins in the packed batch.
-  private static final int CANVAS_BEGIN = 3;
 
   private static final float GUIDANCE = 2.5f;
 
@@ -24,7 +22,7 @@ final class SelectCase {
   private record Key(double value, double relativeBound) {}
 
   /// A row as the rules of selection see it: guided, suppressed and absent logits in place.
-  private record Row(double[] logits, double[] magnitudes) {}
+  private record Logits(double[] logits, double[] magnitudes) {}
 
   private final SpecialTokens tokens;
   private final int columns;
@@ -35,10 +33,22 @@ final class SelectCase {
   RemaskingRule rule = RemaskingRule.LOW_CONFIDENCE;
   float temperature;
   boolean guided;
-  boolean done;
   int step = 11;
   long seed;
-  int[] committed = {};
+
+  /// Rows of another kind, by their index.
+  final Map<Integer, Integer> kinds = new HashMap<>();
+
+  /// A row's floor; null: none are given.
+  float[] floors;
+
+  int topK;
+  float topP = 1;
+
+  /// Launches the target's odds behind the selection.
+  boolean reconsiders;
+
+  int target = -1;
 
   SelectCase(SpecialTokens tokens, int columns, int sliceWidth) {
     this.tokens = tokens;
@@ -54,26 +64,23 @@ final class SelectCase {
 
   /// Launches and returns every row's choice.
   Choice[] run(KernelBench bench) {
-    int length = BLOCK_BEGIN + rows + 1;
-    int[] canvas = new int[CANVAS_BEGIN + length];
-    Arrays.fill(canvas, tokens.mask());
-    for (int row : committed) {
-      canvas[CANVAS_BEGIN + BLOCK_BEGIN + row] = tokens.mask() + 1;
+    var slot = new SelectionState.Slot();
+    slot.flags = flags;
+    slot.guidance = GUIDANCE;
+    slot.temperature = temperature;
+    slot.seed = seed;
+    slot.rule = rule;
+    slot.topK = topK;
+    slot.topP = topP;
+    DeviceBuffer sequences = SelectionState.sequences(bench, slot);
+    var table = new Row[rows];
+    for (int row = 0; row < rows; row++) {
+      int kind = kinds.getOrDefault(row, DiffusionState.CHOOSE);
+      table[row] = new Row(0, BLOCK_BEGIN + row, step, kind, guided ? rows + row : -1, target, row);
     }
-    var sequence =
-        new Sequence(
-            CANVAS_BEGIN,
-            guided ? CANVAS_BEGIN + length : -1,
-            0,
-            guided ? rows : -1,
-            rows,
-            done ? 1 : 0,
-            1,
-            flags,
-            GUIDANCE,
-            temperature,
-            seed,
-            rule);
+    DeviceBuffer rowTable = SelectionState.rows(bench, table);
+    DeviceBuffer deviceLogits = bench.floats(DType.F32, logits).buffer();
+    DeviceBuffer floorsOrNull = floors(bench, deviceLogits, rowTable, sequences);
     var candidates = bench.ints(new int[rows]);
     var keys = bench.poison(DType.F32, rows);
     int slices = Math.ceilDiv(columns, sliceWidth);
@@ -85,11 +92,10 @@ final class SelectCase {
         .launch(
             bench.stream,
             new MaskedSelect.Buffers(
-                bench.floats(DType.F32, logits).buffer(),
-                bench.sequences(sequence).buffer(),
-                bench.plan(new PlanEntry(BLOCK_BEGIN, 1, step)),
-                bench.ints(new int[rows]).buffer(),
-                bench.ints(canvas).buffer(),
+                deviceLogits,
+                rowTable,
+                sequences,
+                floorsOrNull,
                 partials.buffer(),
                 candidates.buffer(),
                 keys.buffer()),
@@ -97,6 +103,12 @@ final class SelectCase {
             columns,
             tokens,
             sliceWidth);
+    if (reconsiders) {
+      var odds =
+          new TargetOdds.Buffers(
+              deviceLogits, rowTable, sequences, keys.buffer(), candidates.buffer());
+      bench.operations.targetOdds().launch(bench.stream, odds, rows, columns, tokens);
+    }
     int[] ids = candidates.read();
     float[] odds = keys.read();
     partials.read(); // its guards
@@ -105,6 +117,28 @@ final class SelectCase {
       choices[row] = new Choice(ids[row], odds[row]);
     }
     return choices;
+  }
+
+  /// The floors given, or those that top-k and top-p make.
+  private DeviceBuffer floors(
+      KernelBench bench, DeviceBuffer logits, DeviceBuffer rowTable, DeviceBuffer sequences) {
+    if (floors != null) {
+      return bench.floats(DType.F32, floors).buffer();
+    }
+    if (topK == 0 && topP == 1) {
+      return null;
+    }
+    DeviceBuffer made = bench.poison(DType.F32, rows).buffer();
+    bench
+        .operations
+        .restrictTokens()
+        .launch(
+            bench.stream,
+            new RestrictTokens.Buffers(logits, rowTable, sequences, made),
+            rows,
+            columns,
+            tokens);
+    return made;
   }
 
   /// Launches, compares every row with the reference, and returns the choices.
@@ -122,8 +156,8 @@ final class SelectCase {
   }
 
   private void check(int index, Choice actual, String what) {
-    boolean selectable = !done && Arrays.stream(committed).noneMatch(r -> r == index);
-    Row row = row(index);
+    boolean selectable = !kinds.containsKey(index);
+    Logits row = row(index);
     int expected = selectable ? candidate(row, index, actual.candidate) : -1;
     assertEquals(expected, actual.candidate, what);
     if (expected < 0) {
@@ -145,7 +179,7 @@ final class SelectCase {
         () -> what + ": key " + actual.key + ", expected " + key.value);
   }
 
-  private Row row(int index) {
+  private Logits row(int index) {
     var values = new double[columns];
     var magnitudes = new double[columns];
     for (int j = 0; j < columns; j++) {
@@ -159,12 +193,12 @@ final class SelectCase {
       boolean absent = (flags & DiffusionState.SUPPRESS_EOS) != 0 && j == tokens.eos();
       values[j] = absent || Double.isNaN(value) ? Double.NEGATIVE_INFINITY : value;
     }
-    return new Row(values, magnitudes);
+    return new Logits(values, magnitudes);
   }
 
   /// The id to choose, or `actual` where f32 cannot tell the two apart: an id's noisy logit is off
   /// by the roundings of its sum and of the noise, two logarithms of 2 ulp each.
-  private int candidate(Row row, int index, int actual) {
+  private int candidate(Logits row, int index, int actual) {
     int best = -1;
     double most = Double.NEGATIVE_INFINITY;
     double bestError = 0;
@@ -173,6 +207,9 @@ final class SelectCase {
     for (int id = 0; id < tokens.vocabulary(); id++) {
       double value = row.logits[id];
       if (id == tokens.mask() || value == Double.NEGATIVE_INFINITY) {
+        continue;
+      }
+      if (temperature > 0 && floors != null && value < floors[index]) {
         continue;
       }
       double error = 0;
@@ -196,7 +233,7 @@ final class SelectCase {
     return temperature > 0 && actualValue >= most - bestError - actualError ? actual : best;
   }
 
-  private Key key(Row row, int index, int chosen) {
+  private Key key(Logits row, int index, int chosen) {
     if (rule == RemaskingRule.RANDOM_ORDER) {
       return new Key(randomKey(seed, step, BLOCK_BEGIN + index), 0);
     }

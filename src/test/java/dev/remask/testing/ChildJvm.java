@@ -21,8 +21,7 @@ public final class ChildJvm {
 
   /// A child with this JVM's class path and environment.
   public ChildJvm() {
-    String surefire = System.getProperty("surefire.test.class.path");
-    classPath = surefire != null ? surefire : System.getProperty("java.class.path");
+    classPath = inheritedClassPath();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(
         List.of("--enable-native-access=ALL-UNNAMED", "-XX:+UseSerialGC", "-Xshare:auto"));
@@ -30,6 +29,12 @@ public final class ChildJvm {
     // A child that dies on purpose leaves no core file and no report behind.
     command.add("-XX:-CreateCoredumpOnCrash");
     command.add("-XX:ErrorFile=/dev/null");
+  }
+
+  /// The class path of the tests.
+  public static String inheritedClassPath() {
+    String surefire = System.getProperty("surefire.test.class.path");
+    return surefire != null ? surefire : System.getProperty("java.class.path");
   }
 
   /// Sets an environment variable; null removes it.
@@ -49,19 +54,45 @@ public final class ChildJvm {
     return this;
   }
 
+  /// Passes options to the JVM.
+  public ChildJvm options(String... options) {
+    command.addAll(List.of(options));
+    return this;
+  }
+
+  /// Sets a system property.
+  public ChildJvm property(String name, String value) {
+    command.add("-D" + name + "=" + value);
+    return this;
+  }
+
   /// Uses `path` alone as the class path.
   public ChildJvm classPath(String path) {
     classPath = path;
     return this;
   }
 
+  /// Starts the `main` of a class; the caller ends it.
+  public Process start(Class<?> main, String... arguments) throws IOException {
+    return start(main.getName(), arguments);
+  }
+
+  private Process start(String main, String... arguments) throws IOException {
+    var all = new ArrayList<>(command);
+    all.addAll(List.of("-cp", classPath, main));
+    all.addAll(List.of(arguments));
+    return builder.command(all).start();
+  }
+
   /// Runs the `main` of a class and waits for its end.
   public Result run(Class<?> main, String... arguments) {
-    var all = new ArrayList<>(command);
-    all.addAll(List.of("-cp", classPath, main.getName()));
-    all.addAll(List.of(arguments));
+    return run(main.getName(), arguments);
+  }
+
+  /// Runs the `main` of a class that this JVM does not have, and waits for its end.
+  public Result run(String main, String... arguments) {
     try {
-      Process process = builder.command(all).start();
+      Process process = start(main, arguments);
       process.getOutputStream().close();
       String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
       if (!process.waitFor(LIMIT_SECONDS, TimeUnit.SECONDS)) {
