@@ -1,17 +1,22 @@
 package dev.remask.model;
 
 import dev.remask.cuda.Context;
+import dev.remask.cuda.DeviceBuffer;
 import dev.remask.cuda.DeviceMemory;
+import dev.remask.cuda.Event;
 import dev.remask.cuda.MatmulType;
 import dev.remask.cuda.PinnedMemory;
 import dev.remask.cuda.Stream;
+import dev.remask.kernel.Attention;
 import dev.remask.kernel.DType;
 import dev.remask.kernel.Gemm;
 import dev.remask.kernel.Operations;
+import java.nio.IntBuffer;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.LinkedHashMap;
+import java.util.function.Consumer;
 
 /// A loaded LLaDA: for every masked position, how likely each token is to stand there.
 ///
@@ -21,6 +26,13 @@ import java.util.LinkedHashMap;
 public final class MaskPredictor implements AutoCloseable {
   /// Plans kept: those of some dozen batch shapes, each far below a megabyte.
   private static final int MAX_GEMM_PLANS = 64;
+
+  /// Passes kept: each holds sizes and views only, a few kilobytes.
+  private static final int MAX_PASSES = 64;
+
+  /// Queries and rows are padded to multiples of this at least, where few are: the vectors and
+  /// tensor-core tiles of the matrix products work on so many at once anyway.
+  private static final int LEAST_BUCKET = 8;
 
   /// Gemm plans depend on the shape only.
   private record GemmShape(MatmulType type, int m, int n, int k) {}
@@ -33,12 +45,17 @@ public final class MaskPredictor implements AutoCloseable {
   private final Operations operations;
   private final Weights weights;
   private final DeviceMemory workspace;
+  private final KvCache cache;
   private final PinnedMemory staging;
+  private final IntBuffer stagingInts;
+  private final Event uploaded;
   // In the order of their last use. Kept beyond their batch, since choosing an algorithm is slow.
   private final LinkedHashMap<GemmShape, Gemm.Plan> gemmPlans =
       new LinkedHashMap<>(16, 0.75f, true);
   // What close() must release, last acquired first.
   private final Deque<AutoCloseable> owned = new ArrayDeque<>();
+  // In the order of their last use.
+  private final LinkedHashMap<PassKey, ForwardPass> passes = new LinkedHashMap<>(16, 0.75f, true);
   private Batch current;
   private volatile boolean closed;
 
@@ -48,17 +65,25 @@ public final class MaskPredictor implements AutoCloseable {
       ModelConfig config,
       DType dtype,
       WorkspaceLimits limits,
+      WeightMemory weightMemoryOrNull,
       ProgressListener progress) {
     this.context = context;
     this.config = config;
     this.limits = limits;
     this.plan = new WorkspacePlan(config, dtype, limits);
     try {
-      stream = own(context.newStream());
+      stream = own(context.workStream());
       operations = own(Operations.load(context, dtype));
-      weights = own(Weights.load(context, stream, folder, config, dtype, progress));
+      weights =
+          own(Weights.load(context, stream, folder, config, dtype, weightMemoryOrNull, progress));
       workspace = own(context.allocate(plan.totalBytes()));
-      staging = own(context.allocatePinned(Batch.stagingBytes(limits)));
+      cache =
+          limits.maxCacheTokens() == 0
+              ? null
+              : own(new KvCache(context, stream, config, dtype, limits.maxCacheTokens()));
+      staging = own(context.allocatePinned(plan.tables.bytes()));
+      stagingInts = staging.buffer().asIntBuffer();
+      uploaded = own(context.newEvent());
     } catch (RuntimeException | Error e) {
       try {
         release();
@@ -81,8 +106,20 @@ public final class MaskPredictor implements AutoCloseable {
       DType dtype,
       WorkspaceLimits limits,
       ProgressListener progress) {
+    return load(context, folder, dtype, limits, null, progress);
+  }
+
+  /// The same with its weights in memory that somebody else owns; null: in its own.
+  public static MaskPredictor load(
+      Context context,
+      Path folder,
+      DType dtype,
+      WorkspaceLimits limits,
+      WeightMemory weightMemoryOrNull,
+      ProgressListener progress) {
     ModelConfig config = ModelConfig.read(folder);
-    return context.call(() -> new MaskPredictor(context, folder, config, dtype, limits, progress));
+    return context.call(() ->
+        new MaskPredictor(context, folder, config, dtype, limits, weightMemoryOrNull, progress));
   }
 
   /// What config.json says.
@@ -95,7 +132,13 @@ public final class MaskPredictor implements AutoCloseable {
     return operations;
   }
 
-  /// The stream that forward passes are enqueued on.
+  /// Its weights, for another predictor in the same CUDA context to share while this one is open.
+  public WeightMemory weightMemory() {
+    return weights.shared();
+  }
+
+  /// The stream that forward passes are enqueued on: the caller's where the context is attached to
+  /// one.
   public Stream stream() {
     return stream;
   }
@@ -105,46 +148,86 @@ public final class MaskPredictor implements AutoCloseable {
     return limits;
   }
 
-  /// Device memory of workspaces and weights together, in bytes; it does not change after load.
+  /// Device memory of workspaces, cache and weights together, in bytes; it does not change after
+  /// load.
   public long plannedBytes() {
-    return plan.totalBytes() + weights.bytes() + operations.gemm().workspaceBytes();
+    long cacheBytes = cache == null ? 0 : cache.bytes();
+    return plan.totalBytes() + cacheBytes + weights.bytes() + operations.gemm().workspaceBytes();
   }
 
-  /// Makes the batch of packed sequences of these lengths the current one, with `rows` rows of
-  /// logits.
+  /// Makes this pass the current one, over the ids in `canvas`, `i32[C]` of device memory that the
+  /// caller owns.
   ///
-  /// Waits for the stream. Earlier batches become unusable: they shared the memory. Any thread.
-  /// Throws IllegalArgumentException when the batch exceeds the limits or a sequence is empty or
-  /// longer than the model's longest.
-  public Batch prepare(int[] sequenceLengths, int rows) {
-    checkBatch(sequenceLengths, rows);
-    int[] lengths = sequenceLengths.clone();
+  /// Enqueues the upload of the pass's tables and returns; on the host it waits for the former
+  /// upload at most. Earlier batches become unusable: they shared the memory. What depends on
+  /// [Batch#key] alone is kept for passes to come, so that a change among known keys is cheap. Any
+  /// thread, not within a capture.
+  ///
+  /// Throws IllegalArgumentException when the pass exceeds the limits or the canvas, or a sequence
+  /// the model's longest.
+  public Batch prepare(PassShape shape, DeviceBuffer canvas) {
+    check(shape, canvas);
     return context.call(() -> {
       if (closed) {
         throw new IllegalStateException("this mask predictor is closed");
       }
-      var batch = new Batch(this, lengths, rows);
+      Attention attention = operations.attention();
+      var whole = AttentionGroup.of(attention, shape, false);
+      var cached = AttentionGroup.of(attention, shape, true);
+      var key =
+          new PassKey(
+              canvas.address(),
+              Math.min(PassShape.bucket(shape.queries(), LEAST_BUCKET), limits.maxTokens()),
+              Math.min(PassShape.bucket(shape.rows(), LEAST_BUCKET), limits.maxRows()),
+              whole == null ? PassKey.Attending.NONE : whole.key(),
+              cached == null ? PassKey.Attending.NONE : cached.key());
+      ForwardPass pass = passes.get(key);
+      if (pass == null) {
+        if (passes.size() == MAX_PASSES) {
+          passes.pollFirstEntry();
+        }
+        pass = new ForwardPass(this, key, canvas);
+        passes.put(key, pass);
+      }
+      // From here on the tables are not those of an earlier batch.
+      current = null;
+      pass.lay(this, shape, whole, cached);
+      var batch = new Batch(this, pass, shape);
       current = batch;
       return batch;
     });
   }
 
-  private void checkBatch(int[] lengths, int rows) {
-    if (lengths.length < 1 || lengths.length > limits.maxSequences()) {
-      throw outOfLimits("sequences", lengths.length, limits.maxSequences());
+  private void check(PassShape shape, DeviceBuffer canvas) {
+    int sequences = shape.sequences().size();
+    if (sequences > limits.maxSequences()) {
+      throw outOfLimits("sequences", sequences, limits.maxSequences());
     }
-    if (rows < 1 || rows > limits.maxRows()) {
-      throw outOfLimits("rows", rows, limits.maxRows());
+    if (shape.rows() > limits.maxRows()) {
+      throw outOfLimits("rows", shape.rows(), limits.maxRows());
     }
-    long tokens = 0;
-    for (int length : lengths) {
-      if (length < 1 || length > config.maxSequenceLength()) {
-        throw outOfLimits("tokens of one sequence", length, config.maxSequenceLength());
+    for (PassSequence sequence : shape.sequences()) {
+      if (sequence.length() > config.maxSequenceLength()) {
+        throw outOfLimits("tokens of one sequence", sequence.length(), config.maxSequenceLength());
       }
-      tokens += length;
     }
-    if (tokens > limits.maxTokens()) {
-      throw outOfLimits("tokens", tokens, limits.maxTokens());
+    if (shape.queries() > limits.maxTokens()) {
+      throw outOfLimits("tokens", shape.queries(), limits.maxTokens());
+    }
+    for (PassSequence sequence : shape.sequences()) {
+      int computed = sequence.firstPosition() + sequence.queries();
+      long canvasEnd = (long) sequence.canvasBegin() + computed;
+      if (canvasEnd > canvas.bytes() / Integer.BYTES) {
+        throw new IllegalArgumentException(
+            "a sequence's canvas ends at %d; the arena holds %d ids"
+                .formatted(canvasEnd, canvas.bytes() / Integer.BYTES));
+      }
+      long cacheEnd = (long) sequence.cacheBegin() + sequence.length();
+      if (sequence.cached() && cacheEnd > limits.maxCacheTokens()) {
+        throw new IllegalArgumentException(
+            "a sequence's cache ends at row %d; the model was loaded with maxCacheTokens %d"
+                .formatted(cacheEnd, limits.maxCacheTokens()));
+      }
     }
   }
 
@@ -164,13 +247,22 @@ public final class MaskPredictor implements AutoCloseable {
     return workspace;
   }
 
+  /// Keys and values of cached sequences; null where the limits have no room for any.
+  KvCache cache() {
+    return cache;
+  }
+
   WorkspacePlan plan() {
     return plan;
   }
 
-  /// Pinned ints for a batch's offsets and positions.
-  PinnedMemory staging() {
-    return staging;
+  /// Enqueues the upload of `target`'s ints as `writer` puts them, from 0 on. Device thread.
+  void upload(DeviceBuffer target, Consumer<IntBuffer> writer) {
+    // The former upload reads the same staging memory.
+    uploaded.synchronize();
+    writer.accept(stagingInts);
+    stream.copyToDevice(target, staging, 0, target.bytes());
+    stream.record(uploaded);
   }
 
   /// A plan for this shape, from the last ones used or made now. Not while a capture is under way.

@@ -4,10 +4,12 @@ import dev.remask.cuda.Context;
 import dev.remask.cuda.CudaException;
 import dev.remask.cuda.DeviceBuffer;
 import dev.remask.cuda.DeviceMemory;
+import dev.remask.cuda.PinnedMemory;
 import dev.remask.cuda.Stream;
 import dev.remask.kernel.DType;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -22,10 +24,10 @@ public final class Weights implements AutoCloseable {
 
   /// One transformer block.
   ///
-  /// @param attnNorm X[D]
+  /// @param attnNorm `X[D]`
   /// @param qkv X[(H + 2·Hkv)·hd, D]
   /// @param attnOut X[D, D]
-  /// @param ffNorm X[D]
+  /// @param ffNorm `X[D]`
   /// @param gateUp X[2·F, D], gate first
   /// @param ffOut X[D, F]
   public record Layer(
@@ -77,11 +79,36 @@ public final class Weights implements AutoCloseable {
       ModelConfig config,
       DType dtype,
       ProgressListener progress) {
+    return load(context, stream, folder, config, dtype, null, progress);
+  }
+
+  /// The same into memory that somebody else owns, or from it where it is filled; then the folder's
+  /// tensors are not read. `givenOrNull` null: into memory of its own.
+  ///
+  /// Throws ModelException besides if the memory is too small, or said to be filled and is not, as
+  /// far as its rotary table shows.
+  public static Weights load(
+      Context context,
+      Stream stream,
+      Path folder,
+      ModelConfig config,
+      DType dtype,
+      WeightMemory givenOrNull,
+      ProgressListener progress) {
     var layout = new WeightLayout(config, dtype);
+    if (givenOrNull != null) {
+      requireRoom(folder, config, dtype, givenOrNull);
+      if (givenOrNull.filled()) {
+        return adopt(context, stream, folder, layout, config, dtype, givenOrNull, progress);
+      }
+    }
     try (SafeTensors checkpoint = SafeTensors.open(folder)) {
       layout.check(folder, checkpoint);
       long ropeBytes = RopeTable.bytes(config);
-      DeviceMemory memory = context.allocate(layout.totalBytes() + ropeBytes);
+      DeviceMemory memory =
+          givenOrNull == null
+              ? context.allocate(layout.totalBytes() + ropeBytes)
+              : context.adopt(givenOrNull.address(), layout.totalBytes() + ropeBytes);
       try {
         var weights = new Weights(memory, layout, ropeBytes, dtype);
         weights.fill(context, stream, layout, checkpoint, config, progress);
@@ -97,6 +124,67 @@ public final class Weights implements AutoCloseable {
           throw new ModelException(folder + ": a file changed while it was read", e);
         }
         throw e;
+      }
+    }
+  }
+
+  /// Device memory that the weights of such a model take, in bytes.
+  public static long requiredBytes(ModelConfig config, DType dtype) {
+    return new WeightLayout(config, dtype).totalBytes() + RopeTable.bytes(config);
+  }
+
+  private static void requireRoom(
+      Path folder, ModelConfig config, DType dtype, WeightMemory given) {
+    long required = requiredBytes(config, dtype);
+    if (given.bytes() < required) {
+      throw new ModelException(
+          folder
+              + ": the memory given for the weights has "
+              + given.bytes()
+              + " bytes; they take "
+              + required
+              + " in "
+              + dtype);
+    }
+  }
+
+  private static Weights adopt(
+      Context context,
+      Stream stream,
+      Path folder,
+      WeightLayout layout,
+      ModelConfig config,
+      DType dtype,
+      WeightMemory given,
+      ProgressListener progress) {
+    long ropeBytes = RopeTable.bytes(config);
+    DeviceMemory memory = context.adopt(given.address(), layout.totalBytes() + ropeBytes);
+    try {
+      var weights = new Weights(memory, layout, ropeBytes, dtype);
+      weights.checkRopeTable(context, stream, folder, config);
+      long total = layout.weightBytes() + ropeBytes;
+      progress.onProgress(total, total);
+      return weights;
+    } catch (RuntimeException | Error e) {
+      memory.close();
+      throw e;
+    }
+  }
+
+  /// The table's last row, at the end of all: it lies elsewhere for another model or dtype.
+  private void checkRopeTable(Context context, Stream stream, Path folder, ModelConfig config) {
+    var row = new float[config.headDim()];
+    RopeTable.fill(row, config, config.maxSequenceLength() - 1);
+    long bytes = (long) row.length * Float.BYTES;
+    try (PinnedMemory found = context.allocatePinned(bytes)) {
+      stream.copyToHost(found, 0, ropeTable.slice(ropeTable.bytes() - bytes, bytes), bytes);
+      stream.synchronize();
+      if (found.buffer().asFloatBuffer().mismatch(FloatBuffer.wrap(row)) >= 0) {
+        throw new ModelException(
+            folder
+                + ": the memory given as filled with this model's weights in "
+                + dtype
+                + " does not hold them");
       }
     }
   }
@@ -154,6 +242,12 @@ public final class Weights implements AutoCloseable {
     return dtype;
   }
 
+  /// All of them, as another model of the same folder and dtype in the same CUDA context may use
+  /// them while this one is open.
+  public WeightMemory shared() {
+    return new WeightMemory(memory.buffer().address(), memory.bytes(), true);
+  }
+
   /// Device memory held, in bytes.
   public long bytes() {
     return memory.bytes();
@@ -169,7 +263,7 @@ public final class Weights implements AutoCloseable {
     return layers;
   }
 
-  /// X[D].
+  /// `X[D]`.
   public DeviceBuffer finalNorm() {
     return finalNorm;
   }

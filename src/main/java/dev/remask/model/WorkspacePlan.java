@@ -13,15 +13,12 @@ final class WorkspacePlan {
   /// Bytes of the block: from `offset`, `bytes` long.
   record Extent(long offset, long bytes) {}
 
-  final Extent tokens;
-  final Extent positions;
-  final Extent offsets;
-  final Extent attentionWork;
-  final Extent rowIndex;
+  final Extent tables;
   final Extent residual;
   final Extent normed;
   final Extent delta;
   final Extent qkv;
+  final Extent attentionScratch;
   final Extent gateUp;
   final Extent activated;
   final Extent rowResidual;
@@ -36,18 +33,13 @@ final class WorkspacePlan {
     long d = config.dModel();
     long f = config.mlpHiddenSize();
     var lasting = new Cursor(0);
-    tokens = lasting.take(t, 1, Integer.BYTES);
-    positions = lasting.take(t, 1, Integer.BYTES);
-    offsets = lasting.take(limits.maxSequences() + 1L, 1, Integer.BYTES);
-    attentionWork =
-        lasting.take(
-            Attention.maxWorkInts(limits.maxSequences(), limits.maxTokens()), 1, Integer.BYTES);
-    rowIndex = lasting.take(rows, 1, Integer.BYTES);
+    tables = lasting.take(PassTables.maxInts(limits), 1, Integer.BYTES);
     residual = lasting.take(t, d, Float.BYTES);
     normed = lasting.take(t, d, dtype.bytes());
     delta = lasting.take(t, d, dtype.bytes());
     var attention = new Cursor(lasting.end);
     qkv = attention.take(t, config.qkvWidth(), dtype.bytes());
+    attentionScratch = attention.take(attentionScratchBytes(config, dtype, limits), 1, 1);
     var feedForward = new Cursor(lasting.end);
     gateUp = feedForward.take(t, 2 * f, dtype.bytes());
     activated = feedForward.take(t, f, dtype.bytes());
@@ -57,6 +49,19 @@ final class WorkspacePlan {
     rowNormed = head.take(rows, d, dtype.bytes());
     logits = head.take(rows, config.embeddingSize(), Float.BYTES);
     totalBytes = Math.max(attention.end, Math.max(feedForward.end, head.end));
+  }
+
+  /// Partial results of attention over split keys. f32 has none, nor has a pass without a cache.
+  private static long attentionScratchBytes(
+      ModelConfig config, DType dtype, WorkspaceLimits limits) {
+    if (dtype == DType.F32) {
+      return 0;
+    }
+    int rows =
+        Attention.maxPartialRows(
+            limits.maxSequences(), limits.maxTokens(), limits.maxCacheTokens());
+    return Attention.scratchBytes(
+        AttentionGroup.paddedPartialRows(rows), config.heads(), config.headDim());
   }
 
   long totalBytes() {

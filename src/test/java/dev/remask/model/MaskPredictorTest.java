@@ -6,10 +6,11 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.remask.cuda.Context;
+import dev.remask.cuda.CudaException;
 import dev.remask.cuda.DeviceSpec;
 import dev.remask.cuda.Graph;
+import dev.remask.cuda.SoftwareDevice;
 import dev.remask.kernel.DType;
-import dev.remask.testing.DeviceData;
 import dev.remask.testing.GpuTest;
 import dev.remask.testing.OnSoftwareDevices;
 import dev.remask.testing.TestDevices;
@@ -77,13 +78,17 @@ class MaskPredictorTest {
       float[] expectedFirst = PackedForward.run(context, predictor, List.of(first), rows);
       float[] expectedSecond = PackedForward.run(context, predictor, List.of(second), rows);
       context.run(() -> {
-        Batch batch = predictor.prepare(new int[] {9}, 2);
-        try (Graph graph = predictor.stream().capture(batch::forward)) {
-          for (var pair : List.of(List.of(first, expectedFirst), List.of(second, expectedSecond))) {
-            PackedForward.fill(context, predictor, batch, List.of((int[]) pair.get(0)), rows);
-            graph.launch(predictor.stream());
-            float[] logits = DeviceData.readF32(context, predictor.stream(), batch.logits());
-            assertArrayEquals((float[]) pair.get(1), logits);
+        try (var canvas = PackedForward.canvas(context, predictor)) {
+          Batch batch = predictor.prepare(PackedForward.shape(2, 9), canvas.buffer());
+          try (Graph graph = predictor.stream().capture(batch::forward)) {
+            for (var pair :
+                List.of(List.of(first, expectedFirst), List.of(second, expectedSecond))) {
+              PackedForward.fill(
+                  context, predictor, canvas.buffer(), batch, List.of((int[]) pair.get(0)), rows);
+              graph.launch(predictor.stream());
+              float[] logits = PackedForward.logits(context, predictor, batch);
+              assertArrayEquals((float[]) pair.get(1), logits);
+            }
           }
         }
       });
@@ -126,13 +131,13 @@ class MaskPredictorTest {
   void prepare_refusesWhatExceedsTheLimits() throws IOException {
     Context context = TestDevices.context(TestDevices.software());
     try (var predictor = load(context, DType.F32)) {
-      assertRefused(predictor, "0 sequences", 1);
+      assertRefused(predictor, "a pass of 0 sequences", 1);
       assertRefused(predictor, "5 sequences", 1, 1, 1, 1, 1, 1);
-      assertRefused(predictor, "0 rows", 0, 9);
+      assertRefused(predictor, "1 sequences and 0 rows", 0, 9);
       assertRefused(predictor, "33 rows", 33, 9);
-      assertRefused(predictor, "0 tokens of one sequence", 1, 3, 0);
-      assertRefused(predictor, "-1 tokens of one sequence", 1, -1);
-      assertRefused(predictor, "129 tokens of one sequence; wanted: 1 to 128", 1, 129);
+      assertRefused(predictor, "0 queries from position 0 of 0", 1, 3, 0);
+      assertRefused(predictor, "-1 queries", 1, -1);
+      assertRefused(predictor, "641 tokens of one sequence; wanted: 1 to 640", 1, 641);
       assertRefused(predictor, "65 tokens; wanted: 1 to 64", 1, 32, 33);
     }
   }
@@ -140,8 +145,63 @@ class MaskPredictorTest {
   private static void assertRefused(
       MaskPredictor predictor, String message, int rows, int... lengths) {
     var refusal =
-        assertThrows(IllegalArgumentException.class, () -> predictor.prepare(lengths, rows));
+        assertThrows(IllegalArgumentException.class, () -> prepare(predictor, rows, lengths));
     assertTrue(refusal.getMessage().contains(message), refusal.getMessage());
+  }
+
+  /// Prepares a pass over a canvas that is never read.
+  private static Batch prepare(MaskPredictor predictor, int rows, int... lengths) {
+    return predictor.prepare(PackedForward.shape(rows, lengths), predictor.workspace().buffer());
+  }
+
+  /// Each allocation of a load fails once, the cache's among them.
+  @Test
+  void loadWithoutMemory_leavesNothing() throws IOException {
+    MODEL.write(folder, 1);
+    var limits = new WorkspaceLimits(64, 32, 4, 500);
+    try (Context context = TestDevices.newContext(TestDevices.software())) {
+      for (String call :
+          List.of("cuMemAlloc", "cuMemHostAlloc", "cuEventCreate", "cuMemsetD8Async")) {
+        long live = SoftwareDevice.liveAllocations();
+        int failed = 0;
+        for (boolean loaded = false; !loaded; ) {
+          SoftwareDevice.setFault(call + ":" + (failed + 1) + ":OUT_OF_MEMORY");
+          try (var predictor =
+              MaskPredictor.load(context, folder, DType.BF16, limits, ProgressListener.NONE)) {
+            loaded = true;
+          } catch (CudaException e) {
+            failed++;
+          } finally {
+            SoftwareDevice.setFault(null);
+          }
+          assertEquals(0, context.deviceBytesInUse(), call + " " + failed);
+          assertEquals(live, SoftwareDevice.liveAllocations(), call + " " + failed);
+        }
+        assertTrue(failed > 0, call + " was never made");
+      }
+    }
+  }
+
+  @Test
+  void cache_isPlannedAtLoad() throws IOException {
+    MODEL.write(folder, 1);
+    try (Context context = TestDevices.newContext(TestDevices.software())) {
+      long without;
+      try (var predictor = load(context, DType.BF16)) {
+        without = predictor.plannedBytes();
+      }
+      var limits =
+          new WorkspaceLimits(LIMITS.maxTokens(), LIMITS.maxRows(), LIMITS.maxSequences(), 1000);
+      try (var predictor =
+          MaskPredictor.load(context, folder, DType.BF16, limits, ProgressListener.NONE)) {
+        long layer = 2L * 1000 * MODEL.kvHeads() * MODEL.headDim() * Short.BYTES;
+        long planned = predictor.plannedBytes() - without;
+        assertTrue(planned >= MODEL.layers() * layer, planned + " bytes");
+        // What attention over split keys may leave lies where the feed-forward's buffers do.
+        assertTrue(planned < 2 * MODEL.layers() * layer, planned + " bytes");
+        assertTrue(context.deviceBytesInUse() >= predictor.plannedBytes());
+      }
+    }
   }
 
   @Test
@@ -149,14 +209,15 @@ class MaskPredictorTest {
     assertThrows(IllegalArgumentException.class, () -> new WorkspaceLimits(0, 1, 1));
     assertThrows(IllegalArgumentException.class, () -> new WorkspaceLimits(1, -1, 1));
     assertThrows(IllegalArgumentException.class, () -> new WorkspaceLimits(1, 1, 0));
+    assertThrows(IllegalArgumentException.class, () -> new WorkspaceLimits(1, 1, 1, -1));
   }
 
   @Test
   void earlierBatch_isRefused() throws IOException {
     Context context = TestDevices.context(TestDevices.software());
     try (var predictor = load(context, DType.F32)) {
-      Batch earlier = predictor.prepare(new int[] {3}, 1);
-      predictor.prepare(new int[] {4}, 1);
+      Batch earlier = prepare(predictor, 1, 3);
+      prepare(predictor, 1, 4);
       assertThrows(IllegalStateException.class, earlier::forward);
     }
   }
@@ -167,7 +228,7 @@ class MaskPredictorTest {
       long before = context.deviceBytesInUse();
       try (var predictor = load(context, DType.F32)) {
         for (int length = 1; length <= LIMITS.maxTokens(); length++) {
-          predictor.prepare(new int[] {length}, 1);
+          prepare(predictor, 1, length);
         }
         PackedForward.run(context, predictor, MODEL.randomIds(3));
       }
@@ -179,13 +240,13 @@ class MaskPredictorTest {
   void close_freesAll_andEndsUse() throws IOException {
     try (Context context = TestDevices.newContext(TestDevices.software())) {
       var predictor = load(context, DType.F32);
-      Batch batch = predictor.prepare(new int[] {3}, 1);
+      Batch batch = prepare(predictor, 1, 3);
       assertTrue(context.deviceBytesInUse() >= predictor.plannedBytes());
       predictor.close();
       predictor.close();
       assertEquals(0, context.deviceBytesInUse());
       assertThrows(IllegalStateException.class, batch::forward);
-      assertThrows(IllegalStateException.class, () -> predictor.prepare(new int[] {3}, 1));
+      assertThrows(IllegalStateException.class, () -> prepare(predictor, 1, 3));
     }
   }
 }

@@ -23,6 +23,9 @@ record RandomModel(
     TensorType type,
     long seed) {
 
+  /// Longest sequence.
+  static final int MAX_LENGTH = 640;
+
   /// The smallest model with grouped heads, an odd feed-forward width and an odd vocabulary.
   static RandomModel small(TensorType type, long seed) {
     return new RandomModel(2, 4, 1, 64, 89, 101, 103, false, type, seed);
@@ -130,7 +133,7 @@ record RandomModel(
     return """
     {"model_type": "llada", "d_model": %d, "n_layers": %d, "n_heads": %d, "n_kv_heads": %d,
      "mlp_hidden_size": %d, "vocab_size": %d, "embedding_size": %d, "weight_tying": %s,
-     "max_sequence_length": 128, "rope_theta": 10000.0, "rms_norm_eps": 1e-5,
+     "max_sequence_length": %d, "rope_theta": 10000.0, "rms_norm_eps": 1e-5,
      "mask_token_id": %d, "eos_token_id": 0}
     """
         .formatted(
@@ -142,6 +145,7 @@ record RandomModel(
             vocabSize,
             embeddingSize,
             weightTying,
+            MAX_LENGTH,
             vocabSize - 1);
   }
 }

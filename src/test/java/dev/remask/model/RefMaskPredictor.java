@@ -5,10 +5,12 @@ import dev.remask.testing.Bf16;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
+import java.util.Arrays;
 
 /// The forward pass once more, written plainly in double: what the kernels' result is held against.
 ///
-/// One sequence at a time, no fusing, no packing. Formulas: ML-GSAI/LLaDA, modeling_llada.py.
+/// One sequence at a time, no fusing, no packing; keys and values of positions that are not
+/// computed come from a cache. Formulas: ML-GSAI/LLaDA, modeling_llada.py.
 final class RefMaskPredictor {
   private final ModelConfig config;
   private final Path folder;
@@ -39,8 +41,34 @@ final class RefMaskPredictor {
     this.rounding = rounding;
   }
 
+  /// Keys and values of a sequence's positions, [layers][length][kvHeads · headDim] each: those
+  /// that were computed last, NaN where none were.
+  final class Cache {
+    private final double[][][] keys;
+    private final double[][][] values;
+
+    Cache(int length) {
+      int width = config.kvHeads() * config.headDim();
+      keys = new double[config.layers()][length][width];
+      values = new double[config.layers()][length][width];
+      for (double[][][] all : new double[][][][] {keys, values}) {
+        for (double[][] layer : all) {
+          for (double[] row : layer) {
+            Arrays.fill(row, Double.NaN);
+          }
+        }
+      }
+    }
+  }
+
   /// Logits [T, E] of a sequence.
   double[][] forward(int[] ids) {
+    return forward(ids, 0, new Cache(ids.length));
+  }
+
+  /// Logits [T, E] of the positions from `first` on, which hold `ids`, where the keys and values of
+  /// the other positions are the cache's.
+  double[][] forward(int[] ids, int first, Cache cache) {
     try (var checkpoint = SafeTensors.open(folder)) {
       int d = config.dModel();
       double[] embedding = weight(checkpoint, "wte");
@@ -49,7 +77,8 @@ final class RefMaskPredictor {
         System.arraycopy(embedding, ids[t] * d, x[t], 0, d);
       }
       for (int layer = 0; layer < config.layers(); layer++) {
-        block(checkpoint, "blocks." + layer + ".", x);
+        block(
+            checkpoint, "blocks." + layer + ".", x, first, cache.keys[layer], cache.values[layer]);
       }
       double[][] last = norm(x, weight(checkpoint, "ln_f"));
       double[] head = config.weightTying() ? embedding : weight(checkpoint, "ff_out");
@@ -57,7 +86,13 @@ final class RefMaskPredictor {
     }
   }
 
-  private void block(SafeTensors checkpoint, String block, double[][] x) {
+  private void block(
+      SafeTensors checkpoint,
+      String block,
+      double[][] x,
+      int first,
+      double[][] keys,
+      double[][] values) {
     int headDim = config.headDim();
     double[][] n = norm(x, weight(checkpoint, block + "attn_norm"));
     int qWidth = config.heads() * headDim;
@@ -65,11 +100,13 @@ final class RefMaskPredictor {
     double[][] q = product(multiply(n, weight(checkpoint, block + "q_proj"), qWidth));
     double[][] k = product(multiply(n, weight(checkpoint, block + "k_proj"), kvWidth));
     double[][] v = stored(multiply(n, weight(checkpoint, block + "v_proj"), kvWidth));
-    rotate(q);
-    rotate(k);
+    rotate(q, first);
+    rotate(k, first);
     stored(q);
     stored(k);
-    double[][] attended = attention(q, k, v);
+    System.arraycopy(k, 0, keys, first, k.length);
+    System.arraycopy(v, 0, values, first, v.length);
+    double[][] attended = attention(q, keys, values);
     add(x, product(multiply(attended, weight(checkpoint, block + "attn_out"), config.dModel())));
     n = norm(x, weight(checkpoint, block + "ff_norm"));
     int f = config.mlpHiddenSize();
@@ -120,13 +157,13 @@ final class RefMaskPredictor {
   }
 
   /// Rotates first half with second half of each head.
-  private void rotate(double[][] heads) {
+  private void rotate(double[][] heads, int first) {
     int headDim = config.headDim();
     int half = headDim / 2;
     for (int t = 0; t < heads.length; t++) {
       for (int from = 0; from < heads[t].length; from += headDim) {
         for (int i = 0; i < half; i++) {
-          double angle = t * Math.pow(config.ropeTheta(), -2.0 * i / headDim);
+          double angle = (first + t) * Math.pow(config.ropeTheta(), -2.0 * i / headDim);
           double a = heads[t][from + i];
           double b = heads[t][from + half + i];
           heads[t][from + i] = a * Math.cos(angle) - b * Math.sin(angle);

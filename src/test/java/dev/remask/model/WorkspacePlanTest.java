@@ -16,16 +16,8 @@ class WorkspacePlanTest {
     var config = ModelConfig.read(TestModels.micro());
     for (DType dtype : DType.values()) {
       var plan = new WorkspacePlan(config, dtype, LIMITS);
-      var lasting =
-          List.of(
-              plan.tokens,
-              plan.positions,
-              plan.offsets,
-              plan.rowIndex,
-              plan.residual,
-              plan.normed,
-              plan.delta);
-      assertApart(plan, lasting, List.of(plan.qkv));
+      var lasting = List.of(plan.tables, plan.residual, plan.normed, plan.delta);
+      assertApart(plan, lasting, List.of(plan.qkv, plan.attentionScratch));
       assertApart(plan, lasting, List.of(plan.gateUp, plan.activated));
       assertApart(
           plan, lasting, List.of(plan.rowResidual, plan.rowDelta, plan.rowNormed, plan.logits));
