@@ -5,19 +5,19 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.remask.cuda.Context;
-import dev.remask.cuda.DeviceMemory;
-import dev.remask.cuda.Graph;
 import dev.remask.cuda.SoftwareDevice;
-import dev.remask.cuda.Stream;
 import dev.remask.diffusion.GoldenCases.GoldenModel;
 import dev.remask.kernel.DType;
+import dev.remask.kernel.SequenceStatus;
 import dev.remask.testing.TestDevices;
 import java.lang.management.ManagementFactory;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /// What a step costs in driver calls and Java memory.
 class DeviceCallsTest {
@@ -37,6 +37,8 @@ class DeviceCallsTest {
           "cuGraphInstantiateWithFlags",
           "cublasLtMatmul",
           "cublasLtMatmulAlgoGetHeuristic");
+
+  private static final String LOOP = "remask.loop";
 
   private static final com.sun.management.ThreadMXBean THREADS =
       (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
@@ -59,25 +61,44 @@ class DeviceCallsTest {
     return difference;
   }
 
+  @AfterEach
+  void anyLoop() {
+    System.clearProperty(LOOP);
+  }
+
   @Test
-  void step_isOneLaunch_andAllocatesNothing() {
+  void launchedStep_isOneLaunch_andAllocatesNothing() {
+    System.setProperty(LOOP, "steps");
+    check(true);
+  }
+
+  @Test
+  void whileLoop_isOneLaunchAGeneration_andAllocatesNothing() {
+    System.setProperty(LOOP, "while");
+    check(false);
+  }
+
+  private static void check(boolean launchPerStep) {
     try (var loaded = LoadedDenoiser.open(TestDevices.software(), DType.BF16, GoldenModel.MICRO)) {
       int[] prompt = {1, 2, 3};
-      loaded.run(prompt, options(2), false); // two steps: the second captures the graph
+      for (int i = 0; i < 3; i++) {
+        loaded.run(prompt, options(2), false); // the first run loads, the second captures
+      }
       long bytes = loaded.context.deviceBytesInUse();
 
       Map<String, Long> before = counts();
       long launches = SoftwareDevice.callCount("cuGraphLaunch");
       Denoised few = loaded.run(prompt, options(8), false);
       Map<String, Long> forFew = since(before);
-      assertEquals(few.steps(), SoftwareDevice.callCount("cuGraphLaunch") - launches);
+      assertEquals(8, few.steps());
+      assertEquals(launchPerStep ? 8 : 1, SoftwareDevice.callCount("cuGraphLaunch") - launches);
 
       before = counts();
       launches = SoftwareDevice.callCount("cuGraphLaunch");
       Denoised many = loaded.run(prompt, options(256), false);
       Map<String, Long> forMany = since(before);
       assertEquals(256, many.steps());
-      assertEquals(256, SoftwareDevice.callCount("cuGraphLaunch") - launches);
+      assertEquals(launchPerStep ? 256 : 1, SoftwareDevice.callCount("cuGraphLaunch") - launches);
 
       assertEquals(forFew, forMany, "calls of a generation do not grow with its steps");
       assertNotEquals(0, forFew.get("cuMemcpyHtoDAsync_v2"), "the counters count");
@@ -90,6 +111,7 @@ class DeviceCallsTest {
   @Test
   void shortGenerations_captureAcrossCalls_andAgree() {
     // The first enqueues its only step, the second captures it, the third launches that graph.
+    System.setProperty(LOOP, "steps");
     try (var loaded = LoadedDenoiser.open(TestDevices.software(), DType.BF16, GoldenModel.MICRO)) {
       int[] prompt = {1, 2, 3};
       long captures = SoftwareDevice.callCount("cuStreamBeginCapture_v2");
@@ -103,27 +125,36 @@ class DeviceCallsTest {
     }
   }
 
-  @Test
-  void step_allocatesNoJavaMemory() {
-    Context context = TestDevices.context(TestDevices.software());
-    double perStep =
-        context.call(() -> {
-          try (Stream stream = context.newStream();
-              DeviceMemory memory = context.allocate(Integer.BYTES);
-              Graph step = stream.capture(() -> stream.fill(memory.buffer(), (byte) 1));
-              StepLoop loop = new StepLoop(context, stream)) {
-            var watch = new Watch<Void>(null);
-            loop.run(step::launch, 20_000, watch, null);
-            // The least of several runs: what compilation still allocates early on is not a step's.
-            long least = Long.MAX_VALUE;
-            for (int run = 0; run < 10; run++) {
-              long before = THREADS.getCurrentThreadAllocatedBytes();
-              loop.run(step::launch, 2_000, watch, null);
-              least = Math.min(least, THREADS.getCurrentThreadAllocatedBytes() - before);
-            }
-            return least / 2_000.0;
-          }
-        });
-    assertTrue(perStep < 1, perStep + " Java bytes per step");
+  @ParameterizedTest
+  @ValueSource(strings = {"steps", "while"})
+  void step_allocatesNoJavaMemory(String mode) {
+    System.setProperty(LOOP, mode);
+    try (var loaded = LoadedDenoiser.open(TestDevices.software(), DType.BF16, GoldenModel.MICRO);
+        var loop = DeviceLoop.create(loaded.context, loaded.predictor, loaded.denoiser.tokens())) {
+      loaded.context.run(() -> {
+        // The least of several runs: what compilation still allocates early on is not a step's.
+        long few = Long.MAX_VALUE;
+        long many = Long.MAX_VALUE;
+        for (int i = 0; i < 12; i++) {
+          few = Math.min(few, allocated(loop, 8));
+          many = Math.min(many, allocated(loop, 256));
+        }
+        double perStep = (many - few) / 248.0;
+        assertTrue(perStep < 1, perStep + " Java bytes per step");
+      });
+    }
+  }
+
+  /// Java bytes that a run of so many steps allocates.
+  private static long allocated(DeviceLoop loop, int steps) {
+    var task = DenoisingTask.ofPrompt(new int[] {1, 2, 3}, options(steps));
+    Slot slot = loop.admit(SlotRequest.of(task, loop.tokens(), false));
+    List<Slot> members = List.of(slot);
+    long before = THREADS.getCurrentThreadAllocatedBytes();
+    loop.run(members, null);
+    long bytes = THREADS.getCurrentThreadAllocatedBytes() - before;
+    assertEquals(SequenceStatus.FILLED, slot.progress().status());
+    loop.release(slot);
+    return bytes;
   }
 }

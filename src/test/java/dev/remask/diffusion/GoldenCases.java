@@ -33,6 +33,11 @@ final class GoldenCases {
           : resource("/golden/" + folder + "/config.json").getParent();
     }
 
+    /// Generations of Fast-dLLM; without traces.
+    List<GoldenCase> accelerated() {
+      return read(this, resource("/golden/" + folder + "/cases/accelerated.json"));
+    }
+
     List<GoldenCase> cases() {
       return read(this, resource("/golden/" + folder + "/cases/generate.json"));
     }
@@ -72,9 +77,17 @@ final class GoldenCases {
     }
   }
 
-  /// Options as the JSON contract spells them.
+  /// Options as the goldens (and docs/options.md) spell them.
   private static final Set<String> KNOWN_OPTIONS =
-      Set.of("gen_length", "block_length", "steps", "cfg_scale", "suppress_eos", "defer_eos");
+      Set.of(
+          "gen_length",
+          "block_length",
+          "steps",
+          "cfg_scale",
+          "suppress_eos",
+          "defer_eos",
+          "cache",
+          "threshold");
 
   private GoldenCases() {}
 
@@ -109,9 +122,9 @@ final class GoldenCases {
               ints(node.get("output_ids")),
               node.get("text").isNull() ? null : node.get("text").asString(),
               Stable.valueOf(node.get("stable").asString().toUpperCase(java.util.Locale.ROOT)),
-              node.get("trace_stable").asBoolean(),
+              node.has("trace") && node.get("trace_stable").asBoolean(),
               node.get("forward_passes").asInt(),
-              trace(node.get("trace"))));
+              node.has("trace") ? trace(node.get("trace")) : List.of()));
     }
     return cases;
   }
@@ -132,6 +145,12 @@ final class GoldenCases {
     }
     if (node.has("cfg_scale")) {
       builder.cfgScale(node.get("cfg_scale").asDouble());
+    }
+    if (node.has("cache")) {
+      builder.cache(CacheMode.parse(node.get("cache").asString()));
+    }
+    if (node.has("threshold")) {
+      builder.threshold(node.get("threshold").asDouble());
     }
     return builder
         .suppressEos(node.has("suppress_eos") && node.get("suppress_eos").asBoolean())

@@ -13,6 +13,8 @@ import dev.remask.testing.GpuTest;
 import dev.remask.testing.TestDevices;
 import java.util.List;
 import java.util.function.Predicate;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -24,13 +26,47 @@ class GoldenGenerationTest {
   /// Kernels of tensor cores have more work in an instruction.
   private static final int TENSOR_CORE_PASSES = 16;
 
+  private static final String LOOP = "remask.loop";
+
   /// The goldens round to 7 digits and bind to 4; f32 logits agree to 1e-4.
   private static final float CONFIDENCE_TOLERANCE = 1e-4f;
+
+  @AfterEach
+  void anyLoop() {
+    System.clearProperty(LOOP);
+  }
 
   @ParameterizedTest
   @EnumSource
   void software_f32_equalsTheReference(GoldenModel model) {
     check(TestDevices.software(), DType.F32, model, GoldenCase::bindsF32);
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void software_f32_launchByLaunch_equalsTheReference(GoldenModel model) {
+    System.setProperty(LOOP, "steps");
+    check(TestDevices.software(), DType.F32, model, GoldenCase::bindsF32);
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void software_f32_equalsFastDllm_inNoMorePasses(GoldenModel model) {
+    try (var loaded = LoadedDenoiser.open(TestDevices.software(), DType.F32, model)) {
+      check(loaded, DType.F32, model.accelerated().stream().filter(GoldenCase::bindsF32).toList());
+    }
+  }
+
+  /// Prefix and dual caches among them, by the kernels that cards run.
+  @Test
+  void emulator_f32_equalsFastDllmInFewPasses() {
+    List<GoldenCase> few =
+        GoldenModel.TINY.accelerated().stream()
+            .filter(golden -> golden.bindsF32() && golden.forwardPasses() <= EMULATED_PASSES)
+            .toList();
+    try (var loaded = LoadedDenoiser.open(TestDevices.emulator(), DType.F32, GoldenModel.TINY)) {
+      check(loaded, DType.F32, few);
+    }
   }
 
   @ParameterizedTest
@@ -106,8 +142,11 @@ class GoldenGenerationTest {
 
   private static void check(
       LoadedDenoiser loaded, DType dtype, GoldenModel model, Predicate<GoldenCase> binding) {
-    List<GoldenCase> cases = model.cases().stream().filter(binding).toList();
-    assertTrue(!cases.isEmpty(), "no case binds " + model + " in " + dtype);
+    check(loaded, dtype, model.cases().stream().filter(binding).toList());
+  }
+
+  private static void check(LoadedDenoiser loaded, DType dtype, List<GoldenCase> cases) {
+    assertTrue(!cases.isEmpty(), "no case binds in " + dtype);
     for (GoldenCase golden : cases) {
       check(golden, loaded.run(golden.promptIds(), golden.options(), true), dtype);
     }

@@ -12,6 +12,7 @@ import dev.remask.model.WorkspaceLimits;
 import dev.remask.testing.TestDevices;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /// A checkpoint loaded for denoising, without the facade.
 final class LoadedDenoiser implements AutoCloseable {
@@ -20,7 +21,7 @@ final class LoadedDenoiser implements AutoCloseable {
 
   private static final String KERNELS = "remask.kernels";
 
-  static final WorkspaceLimits LIMITS = new WorkspaceLimits(1024, 512, 32);
+  static final WorkspaceLimits LIMITS = new WorkspaceLimits(1024, 512, 32, 1024);
 
   final Context context;
   final MaskPredictor predictor;
@@ -66,7 +67,23 @@ final class LoadedDenoiser implements AutoCloseable {
   }
 
   Denoised run(int[] prompt, DiffusionOptions options, boolean trace) {
-    return denoiser.run(List.of(prompt), List.of(options), trace, null).getFirst();
+    return run(DenoisingTask.ofPrompt(prompt, options), trace);
+  }
+
+  Denoised run(DenoisingTask task, boolean trace) {
+    return denoiser.run(List.of(task), trace, null).getFirst();
+  }
+
+  List<Denoised> run(
+      List<int[]> prompts,
+      List<DiffusionOptions> options,
+      boolean trace,
+      StepListener watcherOrNull) {
+    List<DenoisingTask> tasks =
+        IntStream.range(0, prompts.size())
+            .mapToObj(i -> DenoisingTask.ofPrompt(prompts.get(i), options.get(i)))
+            .toList();
+    return denoiser.run(tasks, trace, watcherOrNull);
   }
 
   @Override

@@ -2,6 +2,7 @@ package dev.remask.diffusion;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 
+import dev.remask.testing.Philox;
 import org.junit.jupiter.api.Test;
 
 /// The reference generator against the published known answers (Random123, kat_vectors).

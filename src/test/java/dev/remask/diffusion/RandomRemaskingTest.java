@@ -9,6 +9,7 @@ import dev.remask.diffusion.GoldenCases.GoldenModel;
 import dev.remask.kernel.DType;
 import dev.remask.testing.GpuTest;
 import dev.remask.testing.OnSoftwareDevices;
+import dev.remask.testing.Philox;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -30,12 +31,12 @@ class RandomRemaskingTest {
 
   /// The order that the documented generator gives.
   private static List<String> expectedOrder(DiffusionOptions options) {
-    var plan = new DenoisingPlan(PROMPT.length, options);
+    var plan = DenoisingPlan.of(options.genLength(), options);
     var committed = new boolean[PROMPT.length + options.genLength()];
     var order = new ArrayList<String>();
     for (int entry = 0; entry < plan.size(); entry++) {
       int step = plan.step(entry);
-      int begin = plan.blockBegin(entry);
+      int begin = PROMPT.length + plan.block(entry) * options.blockLength();
       IntStream.range(begin, begin + options.blockLength())
           .filter(position -> !committed[position])
           .boxed()
@@ -87,7 +88,6 @@ class RandomRemaskingTest {
       assertNotEquals(order(first), order(other));
       Denoised packed =
           loaded
-              .denoiser
               .run(
                   List.of(new int[] {8}, PROMPT),
                   List.of(options(9, 3), options(5, 15)),

@@ -1,6 +1,7 @@
 package dev.remask.diffusion;
 
 import dev.remask.kernel.SpecialTokens;
+import dev.remask.testing.Philox;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -34,8 +35,9 @@ final class ReferenceSampler {
   List<Commit> run() {
     var trace = new ArrayList<Commit>();
     boolean[] committed = new boolean[options.genLength()];
-    int stepsPerBlock = options.steps() / options.blocks();
-    for (int block = 0; block < options.blocks(); block++) {
+    int blocks = options.genLength() / options.blockLength();
+    int stepsPerBlock = options.steps().orElse(options.genLength()) / blocks;
+    for (int block = 0; block < blocks; block++) {
       int masks = options.blockLength();
       for (int i = 0; i < stepsPerBlock; i++) {
         int quota = masks / stepsPerBlock + (i < masks % stepsPerBlock ? 1 : 0);

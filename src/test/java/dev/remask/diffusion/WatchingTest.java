@@ -26,7 +26,6 @@ class WatchingTest {
           .filter(golden -> golden.name().equals("sum-gen_length=32-block_length=8-steps=32"))
           .findAny()
           .orElseThrow();
-  private static final int MASK = 2047;
 
   private static LoadedDenoiser loaded;
 
@@ -42,7 +41,6 @@ class WatchingTest {
 
   private static Denoised run(StepListener listener) {
     return loaded
-        .denoiser
         .run(List.of(GOLDEN.promptIds()), List.of(GOLDEN.options()), true, listener)
         .getFirst();
   }
@@ -50,38 +48,33 @@ class WatchingTest {
   @Test
   void listener_seesEveryStepInOrder_onTheCallersThread() {
     Thread caller = Thread.currentThread();
-    var steps = new ArrayList<int[]>();
+    var events = new ArrayList<StepEvent>();
     Denoised answer =
-        run((pass, passes, ids) -> {
+        run(event -> {
           assertSame(caller, Thread.currentThread());
-          steps.add(ids);
-          assertEquals(steps.size(), pass);
-          assertEquals(32, passes);
+          events.add(event);
+          assertEquals(events.size(), event.pass());
         });
-    assertEquals(32, steps.size());
-    for (Commit commit : answer.trace()) {
-      assertEquals(MASK, commit.step() == 0 ? MASK : at(steps, commit.step() - 1, commit));
-      assertEquals(commit.token(), at(steps, commit.step(), commit));
-    }
-    assertArrayEquals(answer.outputIds(), steps.getLast());
+    assertEquals(32, events.size());
+    assertEquals(
+        answer.trace(), events.stream().flatMap(event -> event.commits().stream()).toList());
+    int[] ids = new int[answer.outputIds().length];
+    answer.trace().forEach(commit -> ids[commit.position()] = commit.token());
+    assertArrayEquals(answer.outputIds(), ids);
     GoldenGenerationTest.check(GOLDEN, answer, DType.F32);
-  }
-
-  private static int at(List<int[]> steps, int step, Commit commit) {
-    return steps.get(step)[commit.position()];
   }
 
   @Test
   void slowListener_losesNothing_andDelaysNobody() {
     var seen = new AtomicInteger();
-    run((pass, passes, ids) -> {
-      if (pass == 1) {
+    run(event -> {
+      if (event.pass() == 1) {
         // The device thread is free while this listener is not: another generation gets done.
         Thread other =
             Thread.ofVirtual().start(() -> loaded.run(GOLDEN.promptIds(), GOLDEN.options(), false));
         join(other);
       }
-      assertEquals(seen.incrementAndGet(), pass);
+      assertEquals(seen.incrementAndGet(), event.pass());
     });
     assertEquals(32, seen.get());
   }
@@ -101,7 +94,7 @@ class WatchingTest {
         assertThrows(
             IllegalStateException.class,
             () ->
-                run((pass, passes, ids) -> {
+                run(event -> {
                   seen.incrementAndGet();
                   throw new IllegalStateException("enough");
                 }));
@@ -113,8 +106,7 @@ class WatchingTest {
   @Test
   void interrupt_cancels_andKeepsTheFlag() {
     assertThrows(
-        CancellationException.class,
-        () -> run((pass, passes, ids) -> Thread.currentThread().interrupt()));
+        CancellationException.class, () -> run(event -> Thread.currentThread().interrupt()));
     assertTrue(Thread.interrupted());
     Thread.currentThread().interrupt();
     assertThrows(CancellationException.class, () -> run(null));
@@ -126,7 +118,7 @@ class WatchingTest {
   @Test
   void run_onTheDeviceThreadItself_works() {
     var seen = new AtomicInteger();
-    Denoised answer = loaded.context.call(() -> run((pass, passes, ids) -> seen.incrementAndGet()));
+    Denoised answer = loaded.context.call(() -> run(event -> seen.incrementAndGet()));
     GoldenGenerationTest.check(GOLDEN, answer, DType.F32);
     assertEquals(32, seen.get());
   }
