@@ -1,9 +1,12 @@
 package dev.remask;
 
+import dev.remask.cuda.Attachment;
 import dev.remask.cuda.DeviceSpec;
 import dev.remask.kernel.DType;
 import dev.remask.model.ProgressListener;
+import dev.remask.model.WeightMemory;
 import java.util.Objects;
+import java.util.Optional;
 
 /// How a model is loaded: onto which device, in which type, with memory for how much.
 ///
@@ -18,6 +21,12 @@ import java.util.Objects;
 /// @param maxRows rows of logits of one step, that is block_length for each sequence and each of
 ///   its copies; 0: as many as 256 MiB of logits hold, at least 64
 /// @param maxSequences sequences of one pass, copies included (default 64)
+/// @param maxCacheTokens positions whose keys and values the caches of all requests hold together,
+///   for the option cache; 0: as many as 256 MiB hold, at most maxTokens; [#NO_CACHE]: none
+/// @param attachment the caller's CUDA context (and stream, and thread) to load into; empty: the
+///   device's primary context, with a stream and a device thread of the model's own
+/// @param weightMemory device memory of the caller's that takes the weights or holds them already;
+///   empty: the model's own
 /// @param progress told while weights are uploaded, on the device thread
 public record LoadOptions(
     DeviceSpec device,
@@ -25,17 +34,35 @@ public record LoadOptions(
     int maxTokens,
     int maxRows,
     int maxSequences,
+    int maxCacheTokens,
+    Optional<Attachment> attachment,
+    Optional<WeightMemory> weightMemory,
     ProgressListener progress) {
 
-  private static final int DEFAULT_MAX_SEQUENCES = 64;
+  /// No memory for caches: requests with one are refused.
+  public static final int NO_CACHE = -1;
+
+  /// Sequences of one pass if nothing else is said.
+  public static final int DEFAULT_MAX_SEQUENCES = 64;
+
   private static final LoadOptions DEFAULTS =
       new LoadOptions(
-          DeviceSpec.auto(), DType.BF16, 0, 0, DEFAULT_MAX_SEQUENCES, ProgressListener.NONE);
+          DeviceSpec.auto(),
+          DType.BF16,
+          0,
+          0,
+          DEFAULT_MAX_SEQUENCES,
+          0,
+          Optional.empty(),
+          Optional.empty(),
+          ProgressListener.NONE);
 
   /// Refuses negative limits with a [RequestException] that names the setting.
   public LoadOptions {
     Objects.requireNonNull(device, "device");
     Objects.requireNonNull(dtype, "dtype");
+    Objects.requireNonNull(attachment, "attachment");
+    Objects.requireNonNull(weightMemory, "weightMemory");
     Objects.requireNonNull(progress, "progress");
     check(maxTokens >= 0, "maxTokens", "must be at least 1 (0: the default), got " + maxTokens);
     check(maxRows >= 0, "maxRows", "must be at least 1 (0: the default), got " + maxRows);
@@ -43,41 +70,170 @@ public record LoadOptions(
         maxSequences >= 2,
         "maxSequences",
         "must be at least 2 (a sequence and its unconditional copy), got " + maxSequences);
+    check(
+        maxCacheTokens >= NO_CACHE,
+        "maxCacheTokens",
+        "must be at least 1 (0: the default, -1: none), got " + maxCacheTokens);
   }
 
-  /// Everything at its default.
+  /// {@return everything at its default}
   public static LoadOptions defaults() {
     return DEFAULTS;
   }
 
   /// Runs on `spec`.
+  ///
+  /// @param spec which device
+  /// @return a changed copy
   public LoadOptions withDevice(DeviceSpec spec) {
-    return new LoadOptions(spec, dtype, maxTokens, maxRows, maxSequences, progress);
+    return new LoadOptions(
+        spec,
+        dtype,
+        maxTokens,
+        maxRows,
+        maxSequences,
+        maxCacheTokens,
+        attachment,
+        weightMemory,
+        progress);
   }
 
   /// Computes in `type`.
+  ///
+  /// @param type of weights and activations
+  /// @return a changed copy
   public LoadOptions withDType(DType type) {
-    return new LoadOptions(device, type, maxTokens, maxRows, maxSequences, progress);
+    return new LoadOptions(
+        device,
+        type,
+        maxTokens,
+        maxRows,
+        maxSequences,
+        maxCacheTokens,
+        attachment,
+        weightMemory,
+        progress);
   }
 
   /// Plans memory for `tokens` in one pass.
+  ///
+  /// @param tokens how many; 0: the default
+  /// @return a changed copy
   public LoadOptions withMaxTokens(int tokens) {
-    return new LoadOptions(device, dtype, tokens, maxRows, maxSequences, progress);
+    return new LoadOptions(
+        device,
+        dtype,
+        tokens,
+        maxRows,
+        maxSequences,
+        maxCacheTokens,
+        attachment,
+        weightMemory,
+        progress);
   }
 
   /// Plans memory for `rows` of logits in one step.
+  ///
+  /// @param rows how many; 0: the default
+  /// @return a changed copy
   public LoadOptions withMaxRows(int rows) {
-    return new LoadOptions(device, dtype, maxTokens, rows, maxSequences, progress);
+    return new LoadOptions(
+        device,
+        dtype,
+        maxTokens,
+        rows,
+        maxSequences,
+        maxCacheTokens,
+        attachment,
+        weightMemory,
+        progress);
   }
 
   /// Plans memory for `sequences` in one pass.
+  ///
+  /// @param sequences how many, at least 2
+  /// @return a changed copy
   public LoadOptions withMaxSequences(int sequences) {
-    return new LoadOptions(device, dtype, maxTokens, maxRows, sequences, progress);
+    return new LoadOptions(
+        device,
+        dtype,
+        maxTokens,
+        maxRows,
+        sequences,
+        maxCacheTokens,
+        attachment,
+        weightMemory,
+        progress);
+  }
+
+  /// Plans memory for caches of `tokens` positions together; [#NO_CACHE]: none.
+  ///
+  /// @param tokens how many; 0: the default
+  /// @return a changed copy
+  public LoadOptions withMaxCacheTokens(int tokens) {
+    return new LoadOptions(
+        device,
+        dtype,
+        maxTokens,
+        maxRows,
+        maxSequences,
+        tokens,
+        attachment,
+        weightMemory,
+        progress);
+  }
+
+  /// Loads into a CUDA context of the caller's, which has to be of the device that is asked for.
+  /// Closing the model leaves everything of the caller's as it is.
+  ///
+  /// @param callers what is the caller's
+  /// @return a changed copy
+  public LoadOptions withAttachment(Attachment callers) {
+    return new LoadOptions(
+        device,
+        dtype,
+        maxTokens,
+        maxRows,
+        maxSequences,
+        maxCacheTokens,
+        Optional.of(callers),
+        weightMemory,
+        progress);
+  }
+
+  /// Keeps the weights in memory of the caller's ([Remask#weightBytes] says how much they take), or
+  /// uses what another model has there ([Model#weightMemory]).
+  ///
+  /// @param callers what is the caller's
+  /// @return a changed copy
+  public LoadOptions withWeightMemory(WeightMemory callers) {
+    return new LoadOptions(
+        device,
+        dtype,
+        maxTokens,
+        maxRows,
+        maxSequences,
+        maxCacheTokens,
+        attachment,
+        Optional.of(callers),
+        progress);
   }
 
   /// Reports the upload to `listener`.
+  ///
+  /// @param listener told how far the upload is
+  /// @return a changed copy
   public LoadOptions withProgress(ProgressListener listener) {
-    return new LoadOptions(device, dtype, maxTokens, maxRows, maxSequences, listener);
+    return new LoadOptions(
+        device,
+        dtype,
+        maxTokens,
+        maxRows,
+        maxSequences,
+        maxCacheTokens,
+        attachment,
+        weightMemory,
+        listener);
   }
 
   private static void check(boolean holds, String field, String rule) {

@@ -3,39 +3,47 @@ package dev.remask;
 import dev.remask.cuda.Context;
 import dev.remask.cuda.Device;
 import dev.remask.diffusion.Denoised;
-import dev.remask.diffusion.Denoiser;
+import dev.remask.diffusion.DenoisingTask;
 import dev.remask.diffusion.DiffusionOptions;
+import dev.remask.diffusion.Engine;
 import dev.remask.diffusion.InvalidOptionException;
+import dev.remask.diffusion.Likelihood;
 import dev.remask.diffusion.StepListener;
+import dev.remask.diffusion.Ticket;
 import dev.remask.kernel.DType;
 import dev.remask.kernel.SpecialTokens;
 import dev.remask.model.MaskPredictor;
 import dev.remask.model.ModelConfig;
+import dev.remask.model.WeightMemory;
 import dev.remask.model.WorkspaceLimits;
 import dev.remask.text.TextCodec;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /// A masked diffusion language model, loaded onto a device and ready to answer.
 ///
-/// Thread-safe: any thread may generate, virtual ones included; the work is handed to the model's
-/// device thread and requests are answered one after the other. Close it to free the device's
-/// memory and end its thread; whoever uses it after that gets an `IllegalStateException`.
+/// Thread-safe: any thread may generate, virtual ones included; requests that are there at the same
+/// time are answered together, in passes that they share (see [Session]). Close it to free the
+/// device's memory and end its thread; whoever uses it after that gets an `IllegalStateException`.
 public final class Model implements AutoCloseable {
   /// Logits are the largest buffer of a large vocabulary: the default of maxRows keeps them below.
   private static final long DEFAULT_LOGITS_BYTES = 256L << 20;
 
+  /// Keys and values of caches, likewise.
+  private static final long DEFAULT_CACHE_BYTES = 256L << 20;
+
   private static final int LEAST_DEFAULT_ROWS = 64;
   private static final String EOT_LITERAL = "<|eot_id|>";
   private static final double NANOS_PER_MS = 1e6;
+  private static final long NO_TIMEOUT = 0;
 
   private final Path folder;
   private final Context context;
   private final MaskPredictor predictor;
-  private final Denoiser denoiser;
+  private final Engine engine;
+  private final Likelihood likelihood;
   private final Optional<TextCodec> codec;
   private final DType dtype;
   private final double loadMs;
@@ -45,14 +53,16 @@ public final class Model implements AutoCloseable {
       Path folder,
       Context context,
       MaskPredictor predictor,
-      Denoiser denoiser,
+      Engine engine,
+      Likelihood likelihood,
       Optional<TextCodec> codec,
       DType dtype,
       double loadMs) {
     this.folder = folder;
     this.context = context;
     this.predictor = predictor;
-    this.denoiser = denoiser;
+    this.engine = engine;
+    this.likelihood = likelihood;
     this.codec = codec;
     this.dtype = dtype;
     this.loadMs = loadMs;
@@ -66,14 +76,28 @@ public final class Model implements AutoCloseable {
     try {
       Optional<TextCodec> codec = TextCodec.open(folder);
       codec.ifPresent(opened::push);
-      Context context = opened.push(Context.open(Device.open(options.device())));
+      Device device = Device.open(options.device());
+      Context context =
+          opened.push(
+              options
+                  .attachment()
+                  .map(attachment -> Context.attach(device, attachment))
+                  .orElseGet(() -> Context.open(device)));
       MaskPredictor predictor =
           opened.push(
-              MaskPredictor.load(context, folder, options.dtype(), limits, options.progress()));
-      Denoiser denoiser =
-          opened.push(Denoiser.create(context, predictor, specialTokens(config, codec)));
+              MaskPredictor.load(
+                  context,
+                  folder,
+                  options.dtype(),
+                  limits,
+                  options.weightMemory().orElse(null),
+                  options.progress()));
+      Engine engine = opened.push(Engine.create(context, predictor, specialTokens(config, codec)));
+      Likelihood likelihood =
+          opened.push(Likelihood.create(context, predictor, engine.tokens(), engine::between));
       double loadMs = (System.nanoTime() - begin) / NANOS_PER_MS;
-      return new Model(folder, context, predictor, denoiser, codec, options.dtype(), loadMs);
+      return new Model(
+          folder, context, predictor, engine, likelihood, codec, options.dtype(), loadMs);
     } catch (Throwable failure) {
       opened.closeAfter(failure);
       throw failure;
@@ -81,11 +105,17 @@ public final class Model implements AutoCloseable {
   }
 
   /// Answers a text with default options; see [#generate(GenerateRequest, StepListener)].
+  ///
+  /// @param prompt a text; goes through the model's chat template where it has one
+  /// @return the answer
   public GenerateResult generate(String prompt) {
     return generate(GenerateRequest.of(prompt));
   }
 
   /// Answers a request; see [#generate(GenerateRequest, StepListener)].
+  ///
+  /// @param request what is asked
+  /// @return the answer
   public GenerateResult generate(GenerateRequest request) {
     return generate(request, null);
   }
@@ -93,123 +123,178 @@ public final class Model implements AutoCloseable {
   /// Answers a request while `watcherOrNull`, on the calling thread, sees every step.
   ///
   /// Blocks until the answer is there. Interrupting the calling thread ends the generation within a
-  /// few steps with a `CancellationException`, the interrupt status set. Throws [RequestException]
-  /// for a bad request, `ModelException` if the model gives no usable logits, `CudaException` if
-  /// the device fails, `IllegalStateException` once the model is closed.
+  /// step with a `CancellationException`, the interrupt status set. Throws [RequestException] for a
+  /// bad request, `ModelException` if the model gives no usable logits, `CudaException` if the
+  /// device fails, `IllegalStateException` once the model is closed.
+  ///
+  /// @param request what is asked
+  /// @param watcherOrNull gets every step; null: nobody watches
+  /// @return the answer
   public GenerateResult generate(GenerateRequest request, StepListener watcherOrNull) {
-    if (closed.get()) {
-      throw new IllegalStateException("the model is closed: " + folder);
-    }
+    return submit(request, request.trace() || watcherOrNull != null).awaitOrCancel(watcherOrNull);
+  }
+
+  /// Opens a session, which submits many requests that are answered together.
+  ///
+  /// @return the session, to be closed
+  public Session session() {
+    requireOpen();
+    return new Session(this);
+  }
+
+  /// `log`: somebody may want to see the commits.
+  Generation submit(GenerateRequest request, boolean log) {
+    requireOpen();
     long begin = System.nanoTime();
-    int[] promptIds = promptIds(request);
-    Denoised answer;
+    DenoisingTask task = text().task(request);
     try {
-      answer =
-          denoiser
-              .run(List.of(promptIds), List.of(request.options()), request.trace(), watcherOrNull)
-              .getFirst();
+      Ticket ticket =
+          engine.submit(task, log || request.trace(), request.timeoutMs().orElse(NO_TIMEOUT));
+      return new Generation(this, request, task, ticket, begin);
     } catch (InvalidOptionException e) {
-      throw new RequestException(e.field(), e.getMessage());
+      throw RequestText.named(request, e);
     }
+  }
+
+  /// The result that an answer makes.
+  GenerateResult result(GenerateRequest request, DenoisingTask task, Denoised answer, long nanos) {
     var timing =
         new GenerateResult.Timing(
             loadMs,
-            (System.nanoTime() - begin) / NANOS_PER_MS,
-            answer.loopNanos() / NANOS_PER_MS / answer.steps());
+            nanos / NANOS_PER_MS,
+            answer.loopNanos() / NANOS_PER_MS / Math.max(1, answer.steps()));
+    var finished = new Answer(task, answer.canvas(), answer.outputIds(), specialTokens());
     return new GenerateResult(
-        promptIds,
+        finished.promptIds(),
         answer.outputIds(),
-        text(answer.outputIds(), request.options()),
+        finished.text(codec),
+        finished.finishReason(),
+        finished.canvasIds(),
         answer.forwardPasses(),
-        answer.trace(),
+        request.trace() ? answer.trace() : List.of(),
         device().name(),
         dtype,
         timing);
   }
 
-  /// The text of an answer's ids, up to the first EOS or EoT; empty if the model has no tokenizer.
-  /// With suppress_eos an answer is to fill its length, so there EoT does not end it.
-  public Optional<String> text(int[] answerIds, DiffusionOptions options) {
-    return codec.map(c -> c.decode(beforeEnd(answerIds, options.suppressEos())));
+  /// Scores an answer, or ranks choices; see [#score(List)].
+  ///
+  /// @param request what is asked
+  /// @return the scores
+  public ScoreResult score(ScoreRequest request) {
+    return score(List.of(request)).getFirst();
   }
 
-  /// The model's configuration.
+  /// Scores answers and ranks choices, of all requests together: as many masked variants go into a
+  /// forward pass as the limits of the load allow. Results in the order of the requests; they do
+  /// not depend on one another.
+  ///
+  /// Blocks until all are there; generations go on between the passes. Interrupting the calling
+  /// thread ends it after the pass in progress with a `CancellationException`, the interrupt status
+  /// set. Throws [RequestException] for a bad request before anything is run, `ModelException` if
+  /// the model gives no usable logits, `CudaException` if the device fails, `IllegalStateException`
+  /// once the model is closed.
+  ///
+  /// @param requests what is asked
+  /// @return the scores
+  public List<ScoreResult> score(List<ScoreRequest> requests) {
+    requireOpen();
+    return new Scoring(this, likelihood, text()).score(requests);
+  }
+
+  /// Ranks choices as answers to a text: [ScoreResult#best] is the index of the likeliest.
+  ///
+  /// @param prompt a text; goes through the model's chat template where it has one
+  /// @param choices the answers to rank
+  /// @return the ranking
+  public ScoreResult choose(String prompt, String... choices) {
+    return score(ScoreRequest.builder().prompt(prompt).choices(List.of(choices)).build());
+  }
+
+  private void requireOpen() {
+    if (closed.get()) {
+      throw new IllegalStateException("the model is closed: " + folder);
+    }
+  }
+
+  /// {@return the text of an answer's ids, up to the first EOS or EoT; empty if the model has no
+  /// tokenizer} With suppress_eos an answer is to fill its length, so there EoT does not end it.
+  ///
+  /// @param answerIds the ids of an answer
+  /// @param options it was made with
+  public Optional<String> text(int[] answerIds, DiffusionOptions options) {
+    return codec.map(
+        c -> c.decode(Answer.beforeEnd(answerIds, options.suppressEos(), specialTokens())));
+  }
+
+  /// {@return the model's configuration}
   public ModelConfig config() {
     return predictor.config();
   }
 
-  /// The device it runs on.
+  /// {@return the device it runs on}
   public Device device() {
     return context.device();
   }
 
-  /// The type of its weights and activations.
+  /// {@return the type of its weights and activations}
   public DType dtype() {
     return dtype;
   }
 
-  /// Its tokenizer, if it has one and the tokenizer library is there.
+  /// {@return its tokenizer, if it has one and the tokenizer library is there}
   public Optional<TextCodec> codec() {
     return codec;
   }
 
-  /// The ids with a meaning; -1 where the model has none.
+  /// {@return the ids with a meaning; -1 where the model has none}
   public SpecialTokens specialTokens() {
-    return denoiser.tokens();
+    return engine.tokens();
   }
 
-  /// Which matrix multiplication runs, for example `cuBLASLt 13.0` or `own`.
+  /// {@return which matrix multiplication runs, for example `cuBLASLt 13.0` or `own`}
   public String gemmName() {
     return predictor.operations().gemmName();
   }
 
-  /// Device memory it holds, all of it planned at load.
+  /// {@return device memory it holds, all of it planned at load}
   public long plannedBytes() {
-    return predictor.plannedBytes() + denoiser.plannedBytes();
+    return predictor.plannedBytes() + engine.plannedBytes() + likelihood.plannedBytes();
   }
 
-  /// Time the load took, in milliseconds.
+  /// {@return where its weights are, for another model of the same folder and dtype in the same
+  /// CUDA context ([LoadOptions#withWeightMemory]) to use while this one is open}
+  public WeightMemory weightMemory() {
+    requireOpen();
+    return predictor.weightMemory();
+  }
+
+  /// {@return time the load took, in milliseconds}
   public double loadMs() {
     return loadMs;
   }
 
-  /// Frees the device's memory and ends the device thread; waits for a generation in progress. Any
+  /// Frees the device's memory and ends the device thread. Generations in flight are cancelled. Any
   /// thread; closing twice is legal.
+  ///
+  /// Throws `IllegalStateException`, and nothing is closed, inside a step: in a subscriber that the
+  /// device thread runs in place.
   @Override
   public void close() {
+    engine.requireOutsideStep();
     if (closed.compareAndSet(false, true)) {
       var opened = new CloseStack();
       codec.ifPresent(opened::push);
       opened.push(context);
       opened.push(predictor);
-      opened.push(denoiser);
+      opened.push(likelihood);
+      opened.push(engine);
       opened.close();
     }
   }
 
-  private int[] promptIds(GenerateRequest request) {
-    if (request.promptIds().isPresent()) {
-      return request.promptIds().get();
-    }
-    TextCodec text =
-        codec.orElseThrow(() -> {
-          String field = request.prompt().isPresent() ? "prompt" : "messages";
-          String reason = TextCodec.whyAbsent(folder).orElse("the model has no tokenizer");
-          return new RequestException(
-              field, field + " needs a tokenizer, but " + reason + "; use prompt_ids");
-        });
-    return RequestText.encode(text, request);
-  }
-
-  private int[] beforeEnd(int[] answerIds, boolean pastTurns) {
-    SpecialTokens tokens = denoiser.tokens();
-    for (int i = 0; i < answerIds.length; i++) {
-      // An id of -1 (none) equals no answer's id.
-      if (answerIds[i] == tokens.eos() || (answerIds[i] == tokens.eot() && !pastTurns)) {
-        return Arrays.copyOf(answerIds, i);
-      }
-    }
-    return answerIds;
+  private RequestText text() {
+    return new RequestText(codec, folder, specialTokens());
   }
 
   private static SpecialTokens specialTokens(ModelConfig config, Optional<TextCodec> codec) {
@@ -230,6 +315,12 @@ public final class Model implements AutoCloseable {
       long fitting = DEFAULT_LOGITS_BYTES / (Float.BYTES * (long) config.embeddingSize());
       rows = (int) Math.min(tokens, Math.max(LEAST_DEFAULT_ROWS, fitting));
     }
-    return new WorkspaceLimits(tokens, rows, options.maxSequences());
+    int cache = Math.max(0, options.maxCacheTokens());
+    if (options.maxCacheTokens() == 0) {
+      long keysAndValues = 2L * config.layers() * config.kvHeads() * config.headDim();
+      long fitting = DEFAULT_CACHE_BYTES / (keysAndValues * options.dtype().bytes());
+      cache = (int) Math.min(tokens, fitting);
+    }
+    return new WorkspaceLimits(tokens, rows, options.maxSequences(), cache);
   }
 }

@@ -8,12 +8,15 @@ public final class RequestException extends IllegalArgumentException {
   private final String field;
 
   /// `message` is complete: it names the field itself.
+  ///
+  /// @param field the field at fault
+  /// @param message field, rule and value
   public RequestException(String field, String message) {
     super(message);
     this.field = field;
   }
 
-  /// The field at fault, for example `gen_length`.
+  /// {@return the field at fault, for example `gen_length`}
   public String field() {
     return field;
   }

@@ -83,6 +83,46 @@ class ArchitectureTest {
         .check(CLASSES);
   }
 
+  /// Native images and embedders with sealed class paths know what is called: nothing is looked up
+  /// by a computed name. Method handles of the bindings are constants of the C functions' own
+  /// names.
+  @Test
+  void noReflectionOnThePath() {
+    noClasses()
+        .that()
+        .resideInAnyPackage(
+            "dev.remask",
+            "dev.remask.diffusion",
+            "dev.remask.model",
+            "dev.remask.kernel",
+            "dev.remask.cuda")
+        .should()
+        .dependOnClassesThat()
+        .resideInAPackage("java.lang.reflect")
+        .orShould()
+        .dependOnClassesThat()
+        .haveFullyQualifiedName("java.util.ServiceLoader")
+        .orShould()
+        .callMethod(Class.class, "forName", String.class)
+        .orShould()
+        .callMethod(Class.class, "forName", String.class, boolean.class, ClassLoader.class)
+        .orShould()
+        .callMethodWhere(
+            DescribedPredicate.describe(
+                "reads or makes members of classes",
+                call ->
+                    call.getTargetOwner().isEquivalentTo(Class.class)
+                        && call.getName().matches("get(Declared)?(Method|Field|Constructor)s?.*")))
+        .orShould()
+        .callMethodWhere(
+            DescribedPredicate.describe(
+                "binds Java objects to JSON by their members",
+                call ->
+                    call.getTargetOwner().isAssignableTo("tools.jackson.databind.ObjectMapper")
+                        && call.getName().matches("convertValue|readValue.*|valueToTree")))
+        .check(CLASSES);
+  }
+
   @Test
   void noExportedSignatureShowsForeignMemory() {
     methods()

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.remask.cuda.CudaException;
 import dev.remask.cuda.DeviceSpec;
 import dev.remask.cuda.SoftwareDevice;
+import dev.remask.diffusion.CacheMode;
 import dev.remask.diffusion.DiffusionOptions;
 import dev.remask.kernel.DType;
 import dev.remask.model.ModelException;
@@ -134,7 +135,7 @@ class ModelTest {
   void mistakes_areRequestExceptions_andTheModelStaysUsable() throws Exception {
     try (Model model = Remask.load(Remask.defaultModel(), software())) {
       refused(model, "gen_length", request().options(options().genLength(0).build()));
-      refused(model, "temperature", request().options(options().temperature(1).build()));
+      refused(model, "temperature", request().options(options().temperature(-1).build()));
       refused(model, "prompt_ids", GenerateRequest.builder().promptIds(1, 2047));
       // A control token only gets in by --raw, and the mask not even then.
       refused(model, "prompt_ids", GenerateRequest.builder().prompt("<|mdm_mask|>").raw(true));
@@ -170,6 +171,28 @@ class ModelTest {
     }
     assertThrows(RequestException.class, () -> software().withMaxSequences(1));
     assertThrows(RequestException.class, () -> software().withMaxTokens(-1));
+    assertThrows(RequestException.class, () -> software().withMaxCacheTokens(-2));
+  }
+
+  @Test
+  void cacheMemory_isPlannedAtLoad() throws Exception {
+    var cached =
+        GenerateRequest.builder()
+            .promptIds(1, 2, 3)
+            .options(options().genLength(8).blockLength(4).cache(CacheMode.DUAL).build());
+    long with;
+    try (Model model = Remask.load(micro(), software())) {
+      assertEquals(8, model.generate(cached.build()).outputIds().length);
+      with = model.plannedBytes();
+    }
+    LoadOptions none = software().withMaxCacheTokens(LoadOptions.NO_CACHE);
+    try (Model model = Remask.load(micro(), none)) {
+      refused(model, "maxCacheTokens", cached);
+      assertTrue(model.plannedBytes() < with);
+    }
+    try (Model model = Remask.load(micro(), software().withMaxCacheTokens(11))) {
+      assertEquals(8, model.generate(cached.build()).outputIds().length, "11 positions fit");
+    }
   }
 
   private static GenerateRequest.Builder request() {

@@ -2,11 +2,17 @@ package dev.remask.cli;
 
 import dev.remask.GenerateRequest;
 import dev.remask.GenerateResult;
+import dev.remask.Generation;
 import dev.remask.Model;
+import dev.remask.Session;
+import dev.remask.diffusion.Commit;
+import dev.remask.diffusion.StepEvent;
 import dev.remask.diffusion.StepListener;
 import java.io.PrintStream;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.concurrent.CancellationException;
 
 /// Draws an answer on a terminal while it unmasks, with a progress line below it on standard error.
 ///
@@ -27,55 +33,78 @@ final class AnswerScreen implements StepListener {
   private long nextFrameNanos;
   private int drawnLines;
 
-  AnswerScreen(Surroundings surroundings, TerminalSize size, Canvas canvas) {
+  /// What is known of the answer, or of the canvas; grows with an answer of automatic length.
+  private int[] answerIds;
+
+  AnswerScreen(Surroundings surroundings, TerminalSize size, Canvas canvas, int[] initialIds) {
     out = surroundings.out();
     err = surroundings.err();
     showProgress = surroundings.errIsTerminal();
     this.size = size;
     this.canvas = canvas;
+    answerIds = canvas.withMasks(initialIds);
   }
 
   /// Generates and draws; the finished text stays on the screen.
   static GenerateResult show(Model model, GenerateRequest request, Surroundings surroundings) {
     TerminalSize size = TerminalSize.of(surroundings.environment());
-    var screen = new AnswerScreen(surroundings, size, Canvas.of(model));
-    GenerateResult result;
-    try {
-      result = model.generate(request, screen);
-    } catch (Throwable failure) {
-      screen.leave();
-      throw failure;
+    try (Session session = model.session()) {
+      Generation generation = session.submit(request);
+      var screen = new AnswerScreen(surroundings, size, Canvas.of(model), generation.initialIds());
+      GenerateResult result;
+      try {
+        result = generation.await(screen);
+      } catch (InterruptedException e) {
+        screen.leave();
+        Thread.currentThread().interrupt();
+        throw new CancellationException("the generation was interrupted");
+      } catch (Throwable failure) {
+        screen.leave();
+        throw failure;
+      }
+      screen.finish(result);
+      return result;
     }
-    screen.finish(result);
-    return result;
   }
 
   @Override
-  public void onStep(int pass, int passes, int[] answerIds) {
+  public void onStep(StepEvent event) {
+    event.commits().forEach(this::take);
     long now = System.nanoTime();
-    if (now < nextFrameNanos && pass < passes) {
+    boolean last = canvas.committed(answerIds) == answerIds.length;
+    if (now < nextFrameNanos && !last) {
       return;
     }
     nextFrameNanos = now + FRAME_NANOS;
     draw(window(TextLines.wrap(canvas.text(answerIds), size.columns())));
     if (showProgress) {
-      err.print(progress(pass, passes, answerIds, now - beginNanos));
+      err.print(progress(event.pass(), now - beginNanos));
       err.flush();
     }
   }
 
-  private String progress(int pass, int passes, int[] answerIds, long nanos) {
-    double msPerStep = nanos / NANOS_PER_MS / pass;
+  private void take(Commit commit) {
+    if (commit.position() >= answerIds.length) {
+      int known = answerIds.length;
+      answerIds = Arrays.copyOf(answerIds, commit.position() + 1);
+      Arrays.fill(answerIds, known, answerIds.length, canvas.mask());
+    }
+    answerIds[commit.position()] = commit.isRevision() ? canvas.mask() : commit.token();
+  }
+
+  /// The time that is left goes by tokens: how many a pass commits may not be known before.
+  private String progress(int pass, long nanos) {
+    int committed = Math.max(1, canvas.committed(answerIds));
+    double msPerToken = nanos / NANOS_PER_MS / committed;
     String line =
         String.format(
             Locale.ROOT,
-            "step %d/%d  tokens %d/%d  %.1f ms/step  ETA %.1f s",
+            "step %d  tokens %d/%d  %.1f ms/step  ETA %.1f s",
             pass,
-            passes,
-            canvas.committed(answerIds),
+            committed,
             answerIds.length,
-            msPerStep,
-            msPerStep * (passes - pass) / MS_PER_SECOND);
+            nanos / NANOS_PER_MS / pass,
+            msPerToken * (answerIds.length - committed) / MS_PER_SECOND);
     return line.substring(0, Math.min(line.length(), size.columns() - 1));
   }
 

@@ -1,5 +1,6 @@
 package dev.remask.cli;
 
+import dev.remask.GenerateRequest;
 import dev.remask.Model;
 import dev.remask.kernel.SpecialTokens;
 import dev.remask.text.TextCodec;
@@ -22,6 +23,16 @@ final class Canvas {
 
   static Canvas of(Model model) {
     return new Canvas(model.codec(), model.specialTokens());
+  }
+
+  /// Ids of a generation with the model's mask id where a position is masked.
+  int[] withMasks(int[] ids) {
+    return Arrays.stream(ids).map(id -> id == GenerateRequest.MASK ? tokens.mask() : id).toArray();
+  }
+
+  /// The id of a masked position.
+  int mask() {
+    return tokens.mask();
   }
 
   /// How many of the ids are committed.

@@ -66,7 +66,7 @@ final class ChatCommand implements Callable<Integer> {
         throw new UsageException(
             "chat needs a model with a tokenizer and a chat template; use generate");
       }
-      var conversation = new Conversation(model, system, denoising.values().toOptions());
+      var conversation = new Conversation(model, system, denoising.options(false));
       converse(model, conversation);
     }
     return ExitStatus.DONE;

@@ -1,7 +1,10 @@
 package dev.remask.cli;
 
 import dev.remask.cuda.DeviceSpec;
+import dev.remask.diffusion.CacheMode;
 import dev.remask.diffusion.Remasking;
+import dev.remask.diffusion.Schedule;
+import dev.remask.diffusion.ScoreMethod;
 import dev.remask.kernel.DType;
 import java.util.Arrays;
 import java.util.List;
@@ -35,6 +38,7 @@ final class Cli {
         "",
         "Examples:",
         "  remask generate \"What is 47 + 38?\"",
+        "  remask score \"What is 47 + 38?\" --answer \"47 + 38 = 85\"",
         "  remask chat --model DIR",
         "  remask info",
         "  remask generate --help"
@@ -44,7 +48,8 @@ final class Cli {
 
     @Override
     public Integer call() {
-      throw new ParameterException(spec.commandLine(), "Missing command: generate, chat or info");
+      throw new ParameterException(
+          spec.commandLine(), "Missing command: generate, score, chat or info");
     }
   }
 
@@ -77,6 +82,7 @@ final class Cli {
   private CommandLine commands() {
     CommandLine commands = new CommandLine(new Root());
     commands.addSubcommand(new GenerateCommand(surroundings));
+    commands.addSubcommand(new ScoreCommand(surroundings));
     commands.addSubcommand(new ChatCommand(surroundings, interruption));
     commands.addSubcommand(new InfoCommand(surroundings));
     commands.setOut(Writers.flushing(surroundings.out()));
@@ -85,9 +91,25 @@ final class Cli {
     commands.setColorScheme(CommandLine.Help.defaultColorScheme(CommandLine.Help.Ansi.OFF));
     register(commands, DeviceSpec.class, DeviceSpec::parse);
     register(commands, Remasking.class, Remasking::parse);
+    register(commands, CacheMode.class, CacheMode::parse);
+    register(commands, Schedule.class, Cli::schedule);
+    register(commands, ScoreMethod.Given.class, text -> oneOf(ScoreMethod.Given.values(), text));
     register(commands, DType.class, text -> oneOf(DType.values(), text));
     register(commands, OutputFormat.class, text -> oneOf(OutputFormat.values(), text));
     return commands;
+  }
+
+  private static Schedule schedule(String text) {
+    if (!text.contains(",")) {
+      return Schedule.parse(text);
+    }
+    try {
+      return Schedule.of(
+          Arrays.stream(text.split(",", -1)).mapToDouble(Double::parseDouble).toArray());
+    } catch (NumberFormatException e) {
+      throw new IllegalArgumentException(
+          "schedule must be a name, or numbers from 1 to 0 with commas between, got " + text, e);
+    }
   }
 
   /// A converter whose own message reaches the user.

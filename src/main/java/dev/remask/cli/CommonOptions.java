@@ -44,6 +44,41 @@ final class CommonOptions {
   private DType dtype;
 
   @Option(
+      names = "--max-tokens",
+      paramLabel = "N",
+      defaultValue = "0",
+      description =
+          "Memory for N tokens in one pass, of all requests that share it, a copy for --cfg-scale"
+              + " included; 0: twice the model's max_sequence_length. (default: ${DEFAULT-VALUE})")
+  private int maxTokens;
+
+  @Option(
+      names = "--max-rows",
+      paramLabel = "N",
+      defaultValue = "0",
+      description =
+          "Memory for N rows of logits in one pass: a block for each request and each copy; 0: as"
+              + " many as 256 MiB hold. (default: ${DEFAULT-VALUE})")
+  private int maxRows;
+
+  @Option(
+      names = "--max-sequences",
+      paramLabel = "N",
+      defaultValue = "" + LoadOptions.DEFAULT_MAX_SEQUENCES,
+      description =
+          "Requests that share a pass, copies counted; at least 2. (default: ${DEFAULT-VALUE})")
+  private int maxSequences;
+
+  @Option(
+      names = "--max-cache-tokens",
+      paramLabel = "N",
+      defaultValue = "0",
+      description =
+          "Memory for --cache: positions whose keys and values are kept, of all requests together;"
+              + " 0: as many as 256 MiB hold. (default: ${DEFAULT-VALUE})")
+  private int maxCacheTokens;
+
+  @Option(
       names = "--verbose",
       description = "Show where an error comes from (a stack trace); also REMASK_DEBUG=1.")
   private boolean verbose;
@@ -68,7 +103,14 @@ final class CommonOptions {
   /// Loads the model; a load that takes longer is reported on a terminal.
   Model load(Surroundings surroundings) {
     Path chosen = folder().map(surroundings.folder()::resolve).orElseGet(Remask::defaultModel);
-    var options = LoadOptions.defaults().withDevice(device).withDType(dtype);
+    var options =
+        LoadOptions.defaults()
+            .withDevice(device)
+            .withDType(dtype)
+            .withMaxTokens(maxTokens)
+            .withMaxRows(maxRows)
+            .withMaxSequences(maxSequences)
+            .withMaxCacheTokens(maxCacheTokens);
     if (!surroundings.errIsTerminal()) {
       return Remask.load(chosen, options);
     }

@@ -43,7 +43,7 @@ final class Conversation {
     var message = new Message("user", content);
     for (int leftOut = 0; ; leftOut += 2) {
       int[] ids = codec.encodeChat(messages(message, leftOut));
-      if ((long) ids.length + options.genLength() <= maxLength) {
+      if ((long) ids.length + options.maxGenLength() <= maxLength) {
         var request = GenerateRequest.builder().promptIds(ids).options(options).build();
         return new Turn(message, request, leftOut);
       }
@@ -52,8 +52,8 @@ final class Conversation {
             "prompt",
             "the message has "
                 + ids.length
-                + " tokens; with gen_length "
-                + options.genLength()
+                + " tokens; with an answer of "
+                + options.maxGenLength()
                 + " that exceeds max_sequence_length "
                 + maxLength);
       }

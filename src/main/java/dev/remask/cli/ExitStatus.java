@@ -2,6 +2,7 @@ package dev.remask.cli;
 
 import dev.remask.RequestException;
 import dev.remask.cuda.CudaException;
+import dev.remask.diffusion.DeadlineExceededException;
 import dev.remask.diffusion.InvalidOptionException;
 import dev.remask.model.ModelException;
 import dev.remask.text.MessageException;
@@ -29,6 +30,13 @@ final class ExitStatus {
         || failure instanceof UsageException;
   }
 
+  /// Whether it is one request that failed, and not the device: the others of a batch go on.
+  static boolean isOfOneRequest(Throwable failure) {
+    return isBadRequest(failure)
+        || failure instanceof ModelException // its logits are no numbers
+        || failure instanceof DeadlineExceededException;
+  }
+
   static int of(Throwable failure) {
     if (failure instanceof CancellationException) {
       return INTERRUPTED;
@@ -42,6 +50,7 @@ final class ExitStatus {
         isBadRequest(failure)
             || failure instanceof ModelException
             || failure instanceof CudaException
+            || failure instanceof DeadlineExceededException
             || failure instanceof TextException
             || failure instanceof UncheckedIOException;
     if (foreseen) {

@@ -19,7 +19,6 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
-import tools.jackson.databind.json.JsonMapper;
 
 /// `remask generate`: answers one prompt, or a file of them.
 @Command(
@@ -46,7 +45,7 @@ import tools.jackson.databind.json.JsonMapper;
       "  A flag goes before its variable (--gen-length: REMASK_GEN_LENGTH), that before",
       "  ./remask.properties (gen_length=64), that before the same file in",
       "  ~/.config/remask, that before the default. The defaults shown above include",
-      "  what is set.",
+      "  what is set. --cache alone is REMASK_CACHE_MODE: REMASK_CACHE is a folder.",
       "",
       "Examples:",
       "  remask generate \"What is 47 + 38?\"",
@@ -54,13 +53,21 @@ import tools.jackson.databind.json.JsonMapper;
       "  remask generate \"Who are you?\" --format json --trace",
       "  remask generate --raw \"In the beginning\" --gen-length 64 --block-length 16",
       "  remask generate --prompt-ids 906,261,1262 --device software --dtype f32",
+      "  remask generate --canvas \"The capital of <mask:2> is Paris.\"",
+      "  remask generate \"Is 7 + 5 = 12?\" --choices Yes --choices No",
       "  remask generate --batch requests.jsonl > results.jsonl",
+      "  remask generate --batch requests.jsonl --out results.jsonl   (resumable)",
       "  remask generate -- \"-5 + 3?\"   (a prompt that begins with a dash)",
       "",
       "Lines of a batch:",
       "  {\"prompt\": \"What is 47 + 38?\", \"options\": {\"gen_length\": 32}}",
       "  {\"messages\": [{\"role\": \"user\", \"content\": \"Hello!\"}]}",
       "  {\"prompt_ids\": [906, 261]}",
+      "  {\"canvas\": \"The capital of <mask:2> is Paris.\"}",
+      "  {\"canvas_ids\": [906, null, null, 261]}",
+      "  {\"id\": \"sum-1\", \"prompt\": \"What is 1 + 1?\"}   (the result repeats the id)",
+      "  Options and fields are named as the flags, with underscores; docs/options.md",
+      "  tells what each does and what may stand together.",
       "",
       "Exit status: 0 done, 1 some line of a batch failed, 2 usage or a bad request,",
       "3 device or model error."
@@ -89,19 +96,23 @@ final class GenerateCommand implements Callable<Integer> {
               + " (default: ${DEFAULT-VALUE})")
   private boolean raw;
 
-  @Option(
-      names = "--prompt-ids",
-      paramLabel = "1,2,3",
-      description = "The prompt as token ids; needs no tokenizer.")
-  private String promptIds;
+  @Mixin private RequestOptions asking;
 
   @Option(
       names = "--batch",
       paramLabel = "FILE",
       description =
-          "A file of requests, one JSON object a line (- is standard input); the results are"
-              + " written as JSON in the same order.")
+          "A file of requests, one JSON object a line (- is standard input), answered many at once;"
+              + " the results are written as JSON in the order of the lines.")
   private String batch;
+
+  @Option(
+      names = "--out",
+      paramLabel = "FILE",
+      description =
+          "With --batch: write the results there. If the file holds the first of them already,"
+              + " from a run that was ended, the batch goes on behind them.")
+  private String out;
 
   @Mixin private DenoisingOptions denoising;
 
@@ -130,19 +141,23 @@ final class GenerateCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    long sources = Arrays.asList(prompt, promptIds, batch).stream().filter(s -> s != null).count();
+    int sources = asking.asked() + (prompt == null ? 0 : 1) + (batch == null ? 0 : 1);
     if (sources != 1) {
       throw new ParameterException(
-          spec.commandLine(), "Give one of PROMPT, --prompt-ids and --batch; got " + sources);
+          spec.commandLine(),
+          "Give one of PROMPT, --prompt-ids, --canvas, --canvas-ids and --batch; got " + sources);
     }
     if (batch != null) {
       return runBatch();
+    }
+    if (out != null) {
+      throw new ParameterException(spec.commandLine(), "--out is for --batch");
     }
     GenerateRequest request = request();
     try (Model model = common.load(surroundings)) {
       if (format == OutputFormat.JSON) {
         GenerateResult result = model.generate(request);
-        surroundings.out().println(new ResultJson(new JsonMapper()).line(result, trace));
+        surroundings.out().println(result.toJson());
       } else {
         writeText(model, request);
       }
@@ -151,41 +166,43 @@ final class GenerateCommand implements Callable<Integer> {
   }
 
   private int runBatch() throws IOException {
-    try (BufferedReader lines = BatchRun.open(batch, surroundings);
-        Model model = common.load(surroundings)) {
-      var parser = new BatchLine(denoising.values(), raw, trace);
-      var json = new ResultJson(new JsonMapper());
-      return new BatchRun(model, parser, json, trace, surroundings.out()).run(lines);
+    String flag = asking.flagOfOneRequest();
+    if (flag != null) {
+      throw new ParameterException(
+          spec.commandLine(), flag + " is for one request: with --batch it stands in the lines");
     }
+    var defaults =
+        GenerateRequest.builder().options(denoising.options(false)).raw(raw).trace(trace);
+    asking.addTimeout(defaults);
+    try (BufferedReader lines = BatchRun.open(batch, surroundings);
+        BatchOutput output = output()) {
+      var progress =
+          new BatchProgress(surroundings, BatchRun.count(batch, surroundings), output.results());
+      try (Model model = common.load(surroundings)) {
+        var parser = new BatchLine(defaults);
+        return new BatchRun(model, parser, new ResultJson(), output, progress).run(lines);
+      }
+    }
+  }
+
+  private BatchOutput output() {
+    return out == null
+        ? BatchOutput.to(surroundings.out())
+        : BatchOutput.continuing(surroundings.folder().resolve(out));
   }
 
   private GenerateRequest request() throws IOException {
-    var request = GenerateRequest.builder().options(denoising.values().toOptions()).trace(trace);
-    if (promptIds != null) {
-      return request.promptIds(parseIds(promptIds)).build();
+    var request =
+        GenerateRequest.builder().options(denoising.options(asking.isCanvas())).trace(trace);
+    asking.addTo(request, raw);
+    if (prompt != null) {
+      String text = prompt;
+      if (text.equals("-")) {
+        text = new String(surroundings.in().readAllBytes(), StandardCharsets.UTF_8);
+      }
+      request.prompt(text).raw(raw);
     }
-    String text = prompt;
-    if (text.equals("-")) {
-      text = new String(surroundings.in().readAllBytes(), StandardCharsets.UTF_8);
-    }
-    return request.prompt(text).raw(raw).build();
-  }
-
-  private int[] parseIds(String list) {
-    if (list.isBlank()) {
-      return new int[0]; // an empty prompt is legal
-    }
-    try {
-      return Arrays.stream(list.split(",", -1))
-          .map(String::strip)
-          .mapToInt(Integer::parseInt)
-          .toArray();
-    } catch (NumberFormatException e) {
-      throw new ParameterException(
-          spec.commandLine(),
-          "Invalid value for option '--prompt-ids': must be token ids with commas between, got "
-              + list);
-    }
+    return request.build();
   }
 
   private void writeText(Model model, GenerateRequest request) {
@@ -214,7 +231,10 @@ final class GenerateCommand implements Callable<Integer> {
   private static void writeTrace(Model model, GenerateResult result, PrintStream err) {
     err.println("  step  position   token  confidence");
     for (Commit commit : result.trace()) {
-      String text = model.codec().map(codec -> codec.decode(new int[] {commit.token()})).orElse("");
+      String text =
+          commit.isRevision()
+              ? "(masked again)"
+              : model.codec().map(codec -> codec.decode(new int[] {commit.token()})).orElse("");
       err.println(
           String.format(
               Locale.ROOT,

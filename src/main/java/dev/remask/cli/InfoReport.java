@@ -34,15 +34,21 @@ final class InfoReport {
           "attention_sm80",
           "attention_sm90a",
           "commit",
+          "constrain",
           "embed",
           "gather",
           "gemm",
           "gemm_rows_sm80",
           "gemm_sm80",
           "gemm_sm90a",
+          "lay",
+          "loop",
+          "odds",
+          "restrict",
           "rmsnorm",
           "rope",
           "select",
+          "store_kv",
           "swiglu");
 
   private static final String IMAGES = "/dev/remask/kernels/";

@@ -14,7 +14,28 @@ import picocli.CommandLine.Model.OptionSpec;
 final class SettingDefaults implements IDefaultValueProvider {
   /// What belongs to one call and not to a set-up.
   private static final Set<String> FLAG_ONLY =
-      Set.of("prompt_ids", "batch", "system", "help", "version", "verbose");
+      Set.of("batch", "system", "help", "version", "verbose");
+
+  /// What one request asks.
+  private static final Set<String> OF_ONE_REQUEST =
+      Set.of(
+          "prompt_ids",
+          "canvas",
+          "canvas_ids",
+          "negative_prompt",
+          "negative_prompt_ids",
+          "choices",
+          "choice_ids",
+          "allowed_tokens",
+          "banned_tokens",
+          "logit_bias",
+          "answer",
+          "answer_ids",
+          "choice",
+          "masked",
+          "draws",
+          "conditional",
+          "greedy");
 
   private final Settings settings;
 
@@ -31,6 +52,7 @@ final class SettingDefaults implements IDefaultValueProvider {
       }
     }
     keys.removeAll(FLAG_ONLY);
+    keys.removeAll(OF_ONE_REQUEST);
     return keys;
   }
 
@@ -50,10 +72,19 @@ final class SettingDefaults implements IDefaultValueProvider {
   }
 
   private Optional<Settings.Setting> find(ArgSpec argument) {
-    if (!(argument instanceof OptionSpec option) || FLAG_ONLY.contains(key(option))) {
+    if (!(argument instanceof OptionSpec option) || isOfOneCall(key(option))) {
       return Optional.empty();
     }
     return settings.find(key(option));
+  }
+
+  /// Whether a flag such as `--canvas` says what one request asks.
+  static boolean isOfOneRequest(String flag) {
+    return OF_ONE_REQUEST.contains(Settings.key(flag));
+  }
+
+  private static boolean isOfOneCall(String key) {
+    return FLAG_ONLY.contains(key) || OF_ONE_REQUEST.contains(key);
   }
 
   private static String key(OptionSpec option) {

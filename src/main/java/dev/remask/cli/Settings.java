@@ -16,7 +16,7 @@ import java.util.Set;
 /// folder, then that of the user's configuration folder.
 ///
 /// A setting is named like its flag, with underscores: `--gen-length` is `REMASK_GEN_LENGTH` in the
-/// environment and `gen_length` (or `gen-length`) in a file.
+/// environment and `gen_length` (or `gen-length`) in a file; only `--cache` is `REMASK_CACHE_MODE`.
 final class Settings {
   static final String FILE = "remask.properties";
 
@@ -55,9 +55,10 @@ final class Settings {
     return Optional.ofNullable(fromFiles.get(key));
   }
 
-  /// The environment variable of a key.
+  /// The environment variable of a key. REMASK_CACHE is the folder of unpacked files, so that of
+  /// the option cache has a longer name.
   static String variable(String key) {
-    return "REMASK_" + key.toUpperCase(Locale.ROOT);
+    return "REMASK_" + (key.equals("cache") ? "CACHE_MODE" : key.toUpperCase(Locale.ROOT));
   }
 
   /// The key of a flag such as `--gen-length`.

@@ -4,12 +4,16 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.remask.GenerateRequest;
+import dev.remask.diffusion.Commit;
+import dev.remask.diffusion.StepEvent;
 import dev.remask.kernel.SpecialTokens;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -47,18 +51,44 @@ class DrawingTest {
     assertEquals(3, IDS.committed(new int[] {MASK, 3, EOS, MASK, 4}));
   }
 
+  private static int[] masks(int count) {
+    int[] ids = new int[count];
+    Arrays.fill(ids, GenerateRequest.MASK);
+    return ids;
+  }
+
   @Test
-  void screen_neverDrawsMoreThanFits_andGoesBackAsFarAsItDrew() {
+  void screen_takesRevisionsBack_andGrowsWithTheAnswer() throws InterruptedException {
+    var bytes = new ByteArrayOutputStream();
+    var out = new PrintStream(bytes, true, StandardCharsets.UTF_8);
+    var in = new ByteArrayInputStream(new byte[0]);
+    var surroundings = new Surroundings(in, out, out, Map.of(), Path.of(""), true, true);
+    var screen = new AnswerScreen(surroundings, new TerminalSize(60, 6), IDS, masks(3));
+    screen.onStep(new StepEvent(1, List.of(new Commit(0, 0, 5, 1), new Commit(0, 2, 6, 1))));
+    Thread.sleep(50); // longer than a frame
+    screen.onStep(
+        new StepEvent(
+            2, List.of(new Commit(1, 4, 8, 1), new Commit(1, 0, Commit.MASKED_AGAIN, 0))));
+    String sent = bytes.toString(StandardCharsets.UTF_8);
+    assertTrue(sent.contains("5,░6,"), sent);
+    assertTrue(sent.contains("░░6,░8,"), sent);
+    assertTrue(sent.contains("step 2  tokens 2/5"), sent);
+  }
+
+  @Test
+  void screen_neverDrawsMoreThanFits_andGoesBackAsFarAsItDrew() throws InterruptedException {
     var bytes = new ByteArrayOutputStream();
     var out = new PrintStream(bytes, true, StandardCharsets.UTF_8);
     var in = new ByteArrayInputStream(new byte[0]);
     var surroundings = new Surroundings(in, out, out, Map.of(), Path.of(""), true, false);
-    var screen = new AnswerScreen(surroundings, new TerminalSize(10, 6), IDS);
-    int[] ids = new int[500];
-    Arrays.fill(ids, MASK);
-    screen.onStep(1, 1, ids);
-    Arrays.fill(ids, 0, 100, 7);
-    screen.onStep(2, 2, ids);
+    var screen = new AnswerScreen(surroundings, new TerminalSize(10, 6), IDS, masks(500));
+    screen.onStep(new StepEvent(1, List.of(new Commit(0, 499, EOS, 1))));
+    Thread.sleep(50); // longer than a frame
+    List<Commit> commits = new ArrayList<>();
+    for (int i = 0; i < 100; i++) {
+      commits.add(new Commit(1, i, 7, 1));
+    }
+    screen.onStep(new StepEvent(2, commits));
     String sent = bytes.toString(StandardCharsets.UTF_8);
     assertEquals(8, sent.chars().filter(c -> c == '\n').count(), sent);
     assertTrue(sent.contains("\r\u001b[4A" + Ansi.CLEAR_BELOW), sent);

@@ -54,18 +54,27 @@ class GenerateCommandTest {
   }
 
   @Test
-  void json_hasTheFieldsOfTheContract() {
+  void json_hasTheDocumentedFields() {
     CliRun run = run(SUM, "--gen-length", "24", "--steps", "12", "--format", "json");
     assertEquals(ExitStatus.DONE, run.status(), run::toString);
     assertEquals(1, run.json().size());
     JsonNode json = run.json().getFirst();
     List<String> fields = json.properties().stream().map(entry -> entry.getKey()).toList();
     assertEquals(
-        List.of("prompt_ids", "output_ids", "text", "forward_passes", "device", "dtype", "timing"),
+        List.of(
+            "prompt_ids",
+            "output_ids",
+            "text",
+            "finish_reason",
+            "forward_passes",
+            "device",
+            "dtype",
+            "timing"),
         fields);
     assertEquals("[" + SUM_IDS + "]", json.get("prompt_ids").toString());
     assertEquals(24, json.get("output_ids").size());
     assertEquals(ANSWER, json.get("text").stringValue());
+    assertEquals("stop", json.get("finish_reason").stringValue());
     assertEquals(12, json.get("forward_passes").intValue());
     assertTrue(json.get("device").stringValue().contains("software"), run::toString);
     assertEquals("bf16", json.get("dtype").stringValue());
@@ -157,7 +166,7 @@ class GenerateCommandTest {
         Arguments.of(List.of(SUM, "--device", "tpu"), "tpu"),
         Arguments.of(List.of(SUM, "--format", "xml"), "xml"),
         Arguments.of(List.of(SUM, "--seed", "x"), "--seed"),
-        Arguments.of(List.of(SUM, "--temperature", "1"), "--temperature"),
+        Arguments.of(List.of(SUM, "--temperature", "-1"), "temperature"),
         Arguments.of(List.of("--prompt-ids", "1,b"), "--prompt-ids"),
         Arguments.of(List.of("--prompt-ids", "5,2047"), "mask"),
         Arguments.of(List.of("--prompt-ids", "5,2048"), "2048"),
@@ -223,7 +232,7 @@ class GenerateCommandTest {
     assertEquals(ExitStatus.DONE, run.status(), run::toString);
     assertTrue(run.out().contains(Canvas.MASK), run::toString);
     assertTrue(run.out().endsWith(ANSWER + System.lineSeparator()), run::toString);
-    assertTrue(run.err().contains("step 24/24  tokens 24/24"), run::toString);
+    assertTrue(run.err().contains("step 24  tokens 24/24"), run::toString);
   }
 
   @Test
@@ -236,7 +245,7 @@ class GenerateCommandTest {
             "{\"prompt\": \"x\", \"options\": {\"gen_lenght\": 3}}",
             "{\"messages\": [{\"role\": \"user\", \"content\": \"" + SUM + "\"}]}",
             "{\"prompt_ids\": [" + SUM_IDS + "], \"options\": {\"steps\": 8}}",
-            "{\"prompt\": \"x\", \"options\": {\"temperature\": 0.5}}",
+            "{\"prompt\": \"x\", \"options\": {\"temperature\": -0.5}}",
             "{\"prompt\": \"x\", \"prompt_ids\": [1]}",
             "[1]",
             "{\"prompt\": \"x\", \"options\": {\"gen_length\": 1.5}}",

@@ -67,6 +67,23 @@ class SettingsTest {
     "--gen-length=N, 64",
     "--block-length=N, 'gen-length, one block'",
     "--steps=N, 'gen-length, one token a step'",
+    "--max-gen-length=N, 'off, gen-length is the length'",
+    "--schedule=NAME, uniform",
+    "--threshold=P, off",
+    "--factor=F, off",
+    "--revision-budget=N, '0, off'",
+    "--revision-threshold=P, 0.1",
+    "--temperature=T, 0",
+    "--top-k=K, 0",
+    "--top-p=P, 1",
+    "--[no-]early-stop, false",
+    "--cache=MODE, none",
+    "--cache-refresh=N, 0",
+    "--timeout-ms=N, never",
+    "--max-tokens=N, 0",
+    "--max-rows=N, 0",
+    "--max-sequences=N, 64",
+    "--max-cache-tokens=N, 0",
     "--cfg-scale=W, 0",
     "--remasking=RULE, low_confidence",
     "--[no-]suppress-eos, false",
@@ -111,6 +128,23 @@ class SettingsTest {
     String[] longer = Arrays.copyOf(command, command.length + 1);
     longer[command.length] = flag;
     return longer;
+  }
+
+  @Test
+  void everyOption_isASettingButWhatOneRequestAsks() throws IOException {
+    writeHere("temperature=1\ntop_k=3\nschedule=1,0.5,0\nearly_stop=yes\ncache=dual\n");
+    CliRun set = cli().with("REMASK_BLOCK_LENGTH", "8").run("generate", SUM, "--format", "json");
+    assertEquals(ExitStatus.DONE, set.status(), set::toString);
+    assertTrue(set.json().getFirst().path("forward_passes").intValue() <= 16, set::toString);
+    CliRun folderNamed =
+        cli().with("REMASK_CACHE", folder.toString()).run("generate", SUM, "--gen-length", "4");
+    assertEquals(ExitStatus.DONE, folderNamed.status(), "that is the folder of unpacked files");
+    CliRun byVariable = cli().with("REMASK_CACHE_MODE", "all").run("generate", SUM);
+    assertTrue(byVariable.err().contains("REMASK_CACHE_MODE"), byVariable::toString);
+    writeHere("canvas=<mask>\n");
+    CliRun asked = cli().run("generate", SUM);
+    assertEquals(ExitStatus.USAGE, asked.status(), asked::toString);
+    assertTrue(asked.err().contains("unknown setting canvas"), asked::toString);
   }
 
   @Test
