@@ -5,9 +5,11 @@ import dev.remask.cuda.Context;
 import dev.remask.cuda.Device;
 import dev.remask.cuda.DeviceSpec;
 import dev.remask.cuda.Stream;
+import dev.remask.kernel.CommitRule;
 import dev.remask.kernel.DType;
 import dev.remask.kernel.DiffusionState;
 import dev.remask.kernel.RemaskingRule;
+import dev.remask.kernel.SequenceStatus;
 import dev.remask.kernel.SpecialTokens;
 import dev.remask.model.Batch;
 import dev.remask.model.MaskPredictor;
@@ -35,9 +37,10 @@ import org.openjdk.jmh.annotations.Warmup;
 /// One denoising step of the default model: its time, and the Java bytes that it allocates.
 ///
 /// Prompt 22 tokens, answer 32, one block: 54 tokens pass through the mask predictor and 32 rows of
-/// logits are selected from. Every planned step has quota 0, so that all rows stay masked and each
-/// of the STEPS steps of an invocation does the same work. `captured` launches the step's graph as
-/// a generation does, `uncaptured` enqueues its launches one by one.
+/// logits are selected from. Every planned step but the last has quota 0, so that all rows stay
+/// masked and each of the STEPS steps of an invocation does the same work. `captured` runs them as
+/// a generation does (`REMASK_LOOP` says how: one graph launch for all of them, or one for each),
+/// `uncaptured` enqueues their launches one by one.
 ///
 /// The bytes are the device thread's own count around 1,024 steps (`allocatedBytes` beside `steps`
 /// in the results), because `-prof gc` counts what JMH and the hand-over to the device thread
@@ -56,11 +59,6 @@ public class StepBenchmark {
   private static final int PROMPT = 22;
   private static final int ANSWER = 32;
 
-  /// Where the looping sequence lies in the staging memory, behind what an upload uses of it.
-  private static final long LOOPING_SEQUENCE = 0;
-
-  private static final long LOOPING_PLAN = DiffusionState.SEQUENCE_BYTES;
-
   @Param("software")
   public String device;
 
@@ -69,10 +67,11 @@ public class StepBenchmark {
 
   private Context context;
   private MaskPredictor predictor;
-  private DenoiserMemory memory;
-  private StepGraphs graphs;
-  private StepLoop loop;
-  private CapturedStep step;
+  private LoopMemory memory;
+  private StopWord stopWord;
+  private StepRunner runner;
+  private Slot slot;
+  private Staging staging;
   private long allocatedBytes;
   private Runnable capturedSteps;
   private Runnable uncapturedSteps;
@@ -96,75 +95,114 @@ public class StepBenchmark {
         new SpecialTokens(
             config.vocabSize(), config.maskTokenId(), config.eosTokenId(), config.eotTokenId());
     Stream stream = predictor.stream();
-    memory = new DenoiserMemory(context, predictor.limits(), config.embeddingSize());
-    loop = new StepLoop(context, stream);
-    graphs = new StepGraphs(predictor, memory, tokens);
-
-    DiffusionOptions options = DiffusionOptions.builder().genLength(ANSWER).build();
+    memory = new LoopMemory(context, predictor.limits(), config.embeddingSize());
+    staging = new Staging(memory.staging, stream);
+    stopWord = StopWord.create(context);
+    runner =
+        new StepRunner(
+            context,
+            stream,
+            new StepRunner.State(memory.progress, memory.readback, memory.members, stopWord),
+            predictor.operations().loopWhile());
+    var slots = new Slots(memory, predictor.limits(), tokens, stream);
     int[] prompt = new int[PROMPT];
     for (int i = 0; i < PROMPT; i++) {
       prompt[i] = i;
     }
-    Packing packing = Packing.of(List.of(prompt), List.of(options), predictor.limits());
-    Batch batch = predictor.prepare(packing.lengths, packing.logitsRows);
-    StepBuffers buffers = StepBuffers.of(batch);
-    new BatchState(memory, packing, buffers, tokens).upload(stream);
-    step = graphs.get(packing, batch);
+    DiffusionOptions options = DiffusionOptions.builder().genLength(ANSWER).build();
+    slot = slots.admit(SlotRequest.of(DenoisingTask.ofPrompt(prompt, options), tokens, false));
+    Layout layout = Layout.of(List.of(slot));
+    Batch batch = predictor.prepare(layout.shape, memory.canvas);
+    slots.uploadMembers(layout.entries);
+    stream.fill(memory.rows, (byte) 0);
+    stream.fill(batch.rowIndex(), (byte) 0);
+    Layout.Key key = layout.key(batch.key());
+    var step = new Step(predictor, batch, memory, key, tokens);
+    stream.synchronize();
+    uploadLongPlan();
     stream.synchronize();
 
-    DiffusionState.write(
-        memory.staging,
-        LOOPING_SEQUENCE,
-        new DiffusionState.Sequence(
-            0, -1, 0, -1, ANSWER, 0, STEPS, 0, 1, 0, 0, RemaskingRule.LOW_CONFIDENCE));
-    for (int i = 0; i < STEPS; i++) {
-      DiffusionState.write(
-          memory.staging,
-          LOOPING_PLAN + (long) i * DiffusionState.PLAN_ENTRY_BYTES,
-          new DiffusionState.PlanEntry(PROMPT, 0, i));
-    }
-    stream.copyToDevice(
-        memory.plan, memory.staging, LOOPING_PLAN, (long) STEPS * DiffusionState.PLAN_ENTRY_BYTES);
-
-    var watch = new Watch<Void>(null);
     capturedSteps =
         () -> {
-          rewind(stream);
+          rewind();
           long before = THREADS.getCurrentThreadAllocatedBytes();
-          loop.run(step::launch, STEPS, watch, null);
+          runner.run(key, step, layout.slots, STEPS, null);
           allocatedBytes = THREADS.getCurrentThreadAllocatedBytes() - before;
-          stream.synchronize();
+          requireFilled();
         };
     uncapturedSteps =
         () -> {
-          rewind(stream);
+          rewind();
           long before = THREADS.getCurrentThreadAllocatedBytes();
           for (int i = 0; i < STEPS; i++) {
-            batch.forward();
-            StepTail.enqueue(
-                stream,
-                predictor.operations(),
-                memory,
-                buffers,
-                packing,
-                config.embeddingSize(),
-                tokens);
+            step.accept(stream);
           }
           allocatedBytes = THREADS.getCurrentThreadAllocatedBytes() - before;
+          stream.copyToHost(memory.readback, 0, memory.progress, memory.progress.bytes());
           stream.synchronize();
+          requireFilled();
         };
   }
 
-  private void rewind(Stream stream) {
-    stream.copyToDevice(
-        memory.sequences, memory.staging, LOOPING_SEQUENCE, DiffusionState.SEQUENCE_BYTES);
+  /// Steps of the same block that commit nothing, and a last one that commits everything.
+  private void uploadLongPlan() {
+    long bytes = (long) STEPS * DiffusionState.PLAN_ENTRY_BYTES;
+    long at = staging.take(bytes);
+    for (int i = 0; i < STEPS; i++) {
+      DiffusionState.write(
+          memory.staging,
+          at + (long) i * DiffusionState.PLAN_ENTRY_BYTES,
+          new DiffusionState.PlanEntry(0, i == STEPS - 1 ? ANSWER : 0, i, 0, 0));
+    }
+    staging.upload(memory.plan, at, bytes);
+    at = staging.take(DiffusionState.SEQUENCE_BYTES);
+    DiffusionState.write(
+        memory.staging,
+        at,
+        new DiffusionState.Sequence(
+            slot.canvasBegin(),
+            DiffusionState.NO_GUIDANCE,
+            ANSWER,
+            ANSWER,
+            STEPS,
+            0,
+            1,
+            0,
+            0,
+            RemaskingRule.LOW_CONFIDENCE,
+            CommitRule.QUOTA,
+            0,
+            0,
+            0,
+            1,
+            0,
+            0,
+            0,
+            0,
+            0));
+    staging.upload(memory.sequences, at, DiffusionState.SEQUENCE_BYTES);
+  }
+
+  private void rewind() {
+    staging.idle();
+    staging.upload(memory.canvas, slot.canvasBegin(), slot.request.canvas());
+    long at = staging.take(DiffusionState.PROGRESS_BYTES);
+    DiffusionState.write(memory.staging, at, DiffusionState.Progress.start(slot.begin, 0, ANSWER));
+    staging.upload(memory.progress, at, DiffusionState.PROGRESS_BYTES);
+  }
+
+  private void requireFilled() {
+    DiffusionState.Progress progress = DiffusionState.readProgress(memory.readback, 0);
+    if (progress.status() != SequenceStatus.FILLED || progress.passes() != STEPS) {
+      throw new IllegalStateException(progress.toString());
+    }
   }
 
   @TearDown
   public void close() {
     context.run(() -> {
-      graphs.close();
-      loop.close();
+      runner.close();
+      stopWord.close();
       memory.close();
     });
     predictor.close();

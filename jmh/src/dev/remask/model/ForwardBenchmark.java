@@ -3,6 +3,7 @@ package dev.remask.model;
 import dev.remask.Remask;
 import dev.remask.cuda.Context;
 import dev.remask.cuda.Device;
+import dev.remask.cuda.DeviceMemory;
 import dev.remask.cuda.DeviceSpec;
 import dev.remask.cuda.Graph;
 import dev.remask.cuda.Stream;
@@ -44,6 +45,7 @@ public class ForwardBenchmark {
 
   private Context context;
   private MaskPredictor predictor;
+  private DeviceMemory canvas;
   private Graph graph;
   private Runnable pass;
 
@@ -60,10 +62,11 @@ public class ForwardBenchmark {
             new WorkspaceLimits(tokens, rows, 1),
             ProgressListener.NONE);
     context.run(() -> {
-      Batch batch = predictor.prepare(new int[] {tokens}, rows);
+      canvas = PackedForward.canvas(context, predictor);
+      Batch batch = predictor.prepare(PackedForward.shape(rows, tokens), canvas.buffer());
       int[] ids = IntStream.range(0, tokens).toArray();
       int[] last = IntStream.range(tokens - rows, tokens).toArray();
-      PackedForward.fill(context, predictor, batch, List.of(ids), last);
+      PackedForward.fill(context, predictor, canvas.buffer(), batch, List.of(ids), last);
       Stream stream = predictor.stream();
       batch.forward();
       graph = stream.capture(batch::forward);
@@ -78,6 +81,7 @@ public class ForwardBenchmark {
   @TearDown
   public void close() {
     context.run(graph::close);
+    context.run(canvas::close);
     predictor.close();
     context.close();
   }
