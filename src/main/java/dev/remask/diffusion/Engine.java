@@ -242,7 +242,9 @@ public final class Engine implements AutoCloseable {
   private void wake(boolean now) {
     if (awake.compareAndSet(false, true)) {
       handIn();
-    } else if (now) {
+    } else if (now && !(context.isDeviceThread() && !inStep)) {
+      // On the device thread outside a step nothing runs that could be stopped, and the turn looks
+      // into the queues before it runs anything.
       loop.stop();
     }
   }
