@@ -75,6 +75,23 @@ inline Costs lm_head(double m, double x) {
   return {logits};
 }
 
+// Bytes of operands; x is the output's. dp4a makes four products and sums in the time of one of
+// f32.
+inline Cost gemm_int8(const char* what, double m, double n, double k, double x) {
+  return {what + text(" n=%.0f k=%.0f", n, k), 2 * m * n * k / 4, m * k + n * k + x * m * n,
+          kLayers};
+}
+inline Costs layer_gemms_int8(double m, double x) {
+  return {gemm_int8("QKV", m, 3 * kWidth, kWidth, x), gemm_int8("output", m, kWidth, kWidth, x),
+          gemm_int8("gate, up", m, 2 * kFeedForward, kWidth, x),
+          gemm_int8("down", m, kWidth, kFeedForward, x)};
+}
+inline Costs lm_head_int8(double m, double x) {
+  Cost logits = gemm_int8("logits", m, kVocabulary, kWidth, x);
+  logits.per_pass = 1;
+  return {logits};
+}
+
 inline Costs attention(double queries, double keys, double heads, double head_dim, double x) {
   const double width = heads * head_dim;
   return {{text("%.0f heads of %.0f, %.0f keys", heads, head_dim, keys), 4 * queries * keys * width,
@@ -129,6 +146,15 @@ inline const std::map<std::string, Work> kWork = {
     {"gemm_rows_swiglu", {"as gemm_swiglu, few rows", true, kFewRows, swiglu_gemms}},
     {"gemm_rows_rope", {"as gemm_rope, few rows", true, kFewRows, rope_gemms}},
     {"lm_head_rows", {"as lm_head, few rows", true, kFewRows, lm_head}},
+    {"gemm_int8",
+     {"2·m·n·k operations, counted as a quarter of them in f32; m·k + n·k + x·m·n bytes", false,
+      kCanvases, layer_gemms_int8}},
+    {"lm_head_int8", {"as gemm_int8: f32 logits", false, kCanvases, lm_head_int8}},
+    {"quantize",
+     {"read, and a byte written: x + 1 bytes an element", false, kCanvases,
+      [](double t, double x) {
+        return elements("width 4096", t * kWidth, 2, x + 1, 4 * kLayers + 1);
+      }}},
     {"rmsnorm",
      {"residual (f32) read and written, delta read, out written: 8 + 2·x bytes an element", false,
       kCanvases,

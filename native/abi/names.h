@@ -426,7 +426,8 @@
   X(remaskCallCount) \
   X(remaskLiveAllocations) \
   X(remaskLiveBytes) \
-  X(remaskThreadNames)
+  X(remaskThreadNames) \
+  X(remaskHostKernels)
 #define REMASK_OWN_STRUCTS(X) \
   X(Sequence) \
   X(Progress) \
@@ -543,4 +544,28 @@
   X(kBias) \
   X(kAllowOnly) \
   X(kOneOf)
+
+// NVTX: ranges in the timeline of NVIDIA's tools.
+#define REMASK_NVTX_FUNCTIONS(X) \
+  X(nvtxDomainCreateA) \
+  X(nvtxDomainRangePushEx) \
+  X(nvtxDomainRangePop) \
+  X(nvtxDomainRangeStartEx) \
+  X(nvtxDomainRangeEnd)
+#define REMASK_NVTX_STRUCTS(X) X(nvtxEventAttributes_v2)
+#define REMASK_NVTX_FIELDS(X) \
+  X(nvtxEventAttributes_v2, version) \
+  X(nvtxEventAttributes_v2, size) \
+  X(nvtxEventAttributes_v2, category) \
+  X(nvtxEventAttributes_v2, colorType) \
+  X(nvtxEventAttributes_v2, color) \
+  X(nvtxEventAttributes_v2, payloadType) \
+  X(nvtxEventAttributes_v2, reserved0) \
+  X(nvtxEventAttributes_v2, payload) \
+  X(nvtxEventAttributes_v2, messageType) \
+  X(nvtxEventAttributes_v2, message)
+#define REMASK_NVTX_CONSTANTS(X) \
+  X(NVTX_VERSION) \
+  X(NVTX_PAYLOAD_TYPE_INT64) \
+  X(NVTX_MESSAGE_TYPE_ASCII)
 // clang-format on

@@ -1,6 +1,7 @@
 // cuInit, device queries, error names.
 #include <cstdio>
 #include <cstring>
+#include <string>
 
 #include "call.h"
 #include "device_api.h"
@@ -91,6 +92,8 @@ CUresult cuInit(unsigned flags) {
   static Call call("cuInit");
   return call.run([&]() -> CUresult {
     if (flags != 0) return refuse(CUDA_ERROR_INVALID_VALUE, "flags must be 0");
+    std::string why;
+    if (!remask_host_kernel_set(&why)) return refuse(CUDA_ERROR_INVALID_VALUE, "%s", why.c_str());
     initialise_devices();
     return CUDA_SUCCESS;
   });

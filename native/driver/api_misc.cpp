@@ -205,3 +205,17 @@ const char* remaskThreadNames(void) {
   names = thread_names();
   return names.c_str();
 }
+
+// The name of the set of host kernels in use; where REMASK_HOST_KERNELS names none that can run,
+// INVALID_VALUE and what is wrong with it. Valid for ever.
+int remaskHostKernels(const char** name) {
+  if (!name) return CUDA_ERROR_INVALID_VALUE;
+  static const std::string& why = *new std::string([] {
+    std::string text;
+    remask_host_kernel_set(&text);
+    return text;
+  }());
+  const char* set = remask_host_kernel_set(nullptr);
+  *name = set ? set : why.c_str();
+  return set ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}

@@ -45,6 +45,7 @@ unsigned long long remaskCallCount(const char* call);
 unsigned long long remaskLiveAllocations(void);
 unsigned long long remaskLiveBytes(void);
 const char* remaskThreadNames(void);
+int remaskHostKernels(const char** name);
 
 // api_context.cpp
 CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice device);

@@ -7,6 +7,7 @@
 #define REMASK_DRIVER_KERNEL_TABLE_H_
 
 #include <cstddef>
+#include <string>
 
 struct RemaskDim3 {
   unsigned x, y, z;
@@ -78,6 +79,9 @@ struct RemaskKernelTable {
 
 // Linked into the device library by native/host.
 const RemaskKernelTable* remask_host_kernels();
+// The name of the instruction set that they use, or null, with the reason in *why (which may be
+// null), where REMASK_HOST_KERNELS names none that can run here.
+const char* remask_host_kernel_set(std::string* why);
 
 // Looked up by the device with dlsym in libremask-emulator.so.
 extern "C" __attribute__((visibility("default"))) const RemaskKernelTable*

@@ -33,8 +33,9 @@ void own_gemm(void* out, const void* a, const void* w, int m, int n, int k, Gemm
   }
 }
 
-// Whether the process multiplies these types by oneDNN, where that can.
-bool prefers_onednn(GemmTypes types) {
+}  // namespace
+
+bool remask_gemm_prefers_onednn(GemmTypes types) {
   enum class Choice { kAuto, kOwn, kOneDnn };
   static const Choice choice = [] {
     const char* text = std::getenv("REMASK_HOST_GEMM");
@@ -45,8 +46,6 @@ bool prefers_onednn(GemmTypes types) {
   static const bool has_tiles = remask::host::onednn_has_tiles();
   return has_tiles && types != GemmTypes::F32_F32;
 }
-
-}  // namespace
 
 bool remask_gemm(void* out, const void* a, const void* w, int m, int n, int k, GemmTypes types,
                  bool accumulate, int threads, std::string* why) {
@@ -59,7 +58,7 @@ bool remask_gemm(void* out, const void* a, const void* w, int m, int n, int k, G
   }
   if (threads < 1) threads = 1;
   try {
-    if (prefers_onednn(types) &&
+    if (remask_gemm_prefers_onednn(types) &&
         remask::host::onednn_gemm(out, a, w, m, n, k, types, accumulate, threads)) {
       return true;
     }
@@ -74,12 +73,16 @@ bool remask_gemm(void* out, const void* a, const void* w, int m, int n, int k, G
   }
 }
 
+void* remask_gemm_scratch(std::size_t bytes) { return scratch.get(bytes); }
+
 void remask_gemm_release() {
   scratch.release();
   remask::host::onednn_release();
 }
 
 std::string remask_gemm_name() {
-  if (prefers_onednn(GemmTypes::BF16_BF16)) return "oneDNN " + remask::host::onednn_version();
+  if (remask_gemm_prefers_onednn(GemmTypes::BF16_BF16)) {
+    return "oneDNN " + remask::host::onednn_version();
+  }
   return std::string("own (") + remask::host::best_kernel_set().name + ")";
 }

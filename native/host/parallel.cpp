@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "gemm.h"
+#include "scratch.h"
 
 namespace remask::host {
 namespace {
@@ -28,6 +29,7 @@ std::int64_t work_worth_sharing() {
 }
 
 thread_local bool named = false;  // this compute thread has its name
+thread_local Scratch launch_scratch;
 
 }  // namespace
 
@@ -50,9 +52,12 @@ void require(bool condition, const char* message) {
   if (!condition) throw std::invalid_argument(message);
 }
 
+void* kernel_scratch(std::size_t bytes) { return launch_scratch.get(bytes); }
+
 }  // namespace remask::host
 
 void remask_host_shutdown() {
+  remask::host::launch_scratch.release();
   remask_gemm_release();
   omp_pause_resource_all(omp_pause_soft);
 }

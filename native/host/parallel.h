@@ -7,6 +7,7 @@
 #ifndef REMASK_HOST_PARALLEL_H_
 #define REMASK_HOST_PARALLEL_H_
 
+#include <cstddef>
 #include <cstdint>
 
 namespace remask::host {
@@ -22,10 +23,15 @@ void name_compute_thread(int index);
 // run. Before a region, never in one.
 void require(bool condition, const char* message);
 
+// Memory of the calling thread's, at least `bytes`, aligned to a page, for one launch at a time: a
+// later call may return the same. It stays until remask_host_shutdown. Throws std::bad_alloc.
+void* kernel_scratch(std::size_t bytes);
+
 }  // namespace remask::host
 
-// Ends the calling thread's compute threads and waits for them. For a stream worker about to exit,
-// and for the thread that closes the last context; the next parallel region starts new ones.
+// Ends the calling thread's compute threads and waits for them; frees what it keeps. For a stream
+// worker about to exit, and for the thread that closes the last context; the next parallel region
+// starts new ones.
 void remask_host_shutdown();
 
 #endif  // REMASK_HOST_PARALLEL_H_

@@ -49,18 +49,20 @@ inline ColumnRuns cut_runs(int begin, int end, const SpecialTokens& tokens, int 
   return cut;
 }
 
-// One row's logits, those of its unconditional copy mixed in where there is guidance.
+// One row's logits from column `first` on, those of its unconditional copy mixed in where there is
+// guidance. No column before `first` may be asked for.
 template <bool kGuided>
 struct RowLogits {
   const float* conditional;
   const float* unconditional;
   float guidance;
+  int first = 0;
 
   // kLanes logits from `column` on; those at and past `end`, and NaN, are absent.
   Floats at(int column, int end) const {
-    Floats logit = load_some(conditional + column, end - column, kAbsent);
+    Floats logit = load_some(conditional + (column - first), end - column, kAbsent);
     if constexpr (kGuided) {
-      const Floats base = load_some(unconditional + column, end - column, kAbsent);
+      const Floats base = load_some(unconditional + (column - first), end - column, kAbsent);
       logit = base + guidance * (logit - base);
     }
     return logit == logit ? logit : splat(kAbsent);

@@ -24,22 +24,43 @@ void embed(const RemaskLaunch& launch, float* residual, const X* table, const in
   });
 }
 
+// x += delta, where there is one; the sum of x's squares.
+template <bool kAdds, typename X>
+inline float add_and_square(float* x, const X* delta, int width) {
+  Floats even = splat(0), odd = splat(0);  // two chains hide the latency of the additions
+  const auto value_at = [=](int i, int count) {
+    Floats value = load_some(x + i, count, 0);
+    if constexpr (kAdds) {
+      value += load_some(delta + i, count, 0);
+      store_some(x + i, value, count);
+    }
+    return value;
+  };
+  int i = 0;
+  for (; i + 2 * kLanes <= width; i += 2 * kLanes) {
+    const Floats first = value_at(i, kLanes), second = value_at(i + kLanes, kLanes);
+    even += first * first;
+    odd += second * second;
+  }
+  if (i < width) {
+    const Floats first = value_at(i, width - i);
+    even += first * first;
+  }
+  if (i + kLanes < width) {
+    const Floats second = value_at(i + kLanes, width - i - kLanes);
+    odd += second * second;
+  }
+  return sum_lanes(even + odd);
+}
+
 template <typename X>
 void rmsnorm(const RemaskLaunch& launch, X* out, float* residual, const X* delta, const X* weight,
              int rows, int width, float epsilon) {
-  parallel_for(launch.threads, rows, std::int64_t{rows} * width * 2, [=](std::int64_t row) {
+  parallel_for(launch.threads, rows, std::int64_t{rows} * width * 5, [=](std::int64_t row) {
     float* x = residual + row * width;
-    Floats sums[2] = {splat(0), splat(0)};  // two chains hide the latency of the additions
-    int chain = 0;
-    for (int i = 0; i < width; i += kLanes, chain ^= 1) {
-      Floats value = load_some(x + i, width - i, 0);
-      if (delta != nullptr) {
-        value += load_some(delta + row * width + i, width - i, 0);
-        store_some(x + i, value, width - i);
-      }
-      sums[chain] += value * value;
-    }
-    const float mean = sum_lanes(sums[0] + sums[1]) / static_cast<float>(width);
+    const float squares = delta == nullptr ? add_and_square<false>(x, delta, width)
+                                           : add_and_square<true>(x, delta + row * width, width);
+    const float mean = squares / static_cast<float>(width);
     const float factor = 1.0f / __builtin_sqrtf(mean + epsilon);
     X* to = out + row * width;
     for (int i = 0; i < width; i += kLanes) {
@@ -52,32 +73,34 @@ void rmsnorm(const RemaskLaunch& launch, X* out, float* residual, const X* delta
 // Splits kLanes (cosine, sine) pairs.
 inline void load_cos_sin(const float* pairs, Floats* cosine, Floats* sine) {
   const Floats low = load(pairs), high = load(pairs + kLanes);
-  Ints even, odd;
-  for (int lane = 0; lane < kLanes; ++lane) {
-    even[lane] = 2 * lane;
-    odd[lane] = 2 * lane + 1;
+  static constexpr LaneNumbers kEven = lane_numbers([](int lane) { return 2 * lane; });
+  static constexpr LaneNumbers kOdd = lane_numbers([](int lane) { return 2 * lane + 1; });
+  *cosine = __builtin_shuffle(low, high, kEven.load());
+  *sine = __builtin_shuffle(low, high, kOdd.load());
+}
+
+// The first `count` pairs; touches no memory past them.
+inline void load_cos_sin(const float* pairs, int count, Floats* cosine, Floats* sine) {
+  if (count >= kLanes) {
+    load_cos_sin(pairs, cosine, sine);
+    return;
   }
-  *cosine = __builtin_shuffle(low, high, even);
-  *sine = __builtin_shuffle(low, high, odd);
+  float padded[2 * kLanes] = {};
+  std::memcpy(padded, pairs, sizeof(float) * 2 * count);
+  load_cos_sin(padded, cosine, sine);
 }
 
 template <typename X>
 void rope(const RemaskLaunch& launch, X* heads, const float* cos_sin, const int* positions,
           int rows, int row_stride, int rotated_heads, int head_dim) {
   const int half = head_dim / 2;
-  const std::int64_t work = std::int64_t{rows} * rotated_heads * head_dim * 2;
+  const std::int64_t work = std::int64_t{rows} * rotated_heads * head_dim * 3;
   parallel_for(launch.threads, rows, work, [=](std::int64_t row) {
     const float* pairs = cos_sin + std::int64_t{positions[row]} * head_dim;
     for (int i = 0; i < half; i += kLanes) {
       const int count = half - i;
       Floats cosine, sine;
-      if (count >= kLanes) {
-        load_cos_sin(pairs + 2 * i, &cosine, &sine);
-      } else {
-        float padded[2 * kLanes] = {};
-        std::memcpy(padded, pairs + 2 * i, sizeof(float) * 2 * count);
-        load_cos_sin(padded, &cosine, &sine);
-      }
+      load_cos_sin(pairs + 2 * i, count, &cosine, &sine);
       for (int head = 0; head < rotated_heads; ++head) {
         X* first = heads + row * row_stride + std::int64_t{head} * head_dim + i;
         X* second = first + half;
@@ -97,8 +120,7 @@ void swiglu(const RemaskLaunch& launch, X* out, const X* gate_up, int rows, int 
     X* to = out + row * width;
     for (int i = 0; i < width; i += kLanes) {
       const Floats g = load_some(gate + i, width - i, 0);
-      const Floats silu = g / (1.0f + exponential(-g));
-      store_some(to + i, silu * load_some(up + i, width - i, 0), width - i);
+      store_some(to + i, silu(g) * load_some(up + i, width - i, 0), width - i);
     }
   });
 }

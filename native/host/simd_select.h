@@ -95,6 +95,14 @@ inline SelectPartial select_slice(const RowLogits<kGuided>& logits, const Column
   return partial;
 }
 
+inline SelectRequest request_of(const Row& row, const Sequence& sequence, float floor) {
+  return {{sequence.temperature, sequence.seed, static_cast<std::uint32_t>(row.step),
+           static_cast<std::uint32_t>(row.position)},
+          floor,
+          sequence.rule == kEntropy,
+          sequence.rule == kMargin};
+}
+
 inline void select_slices(const RemaskLaunch& launch, SelectPartial* partials, const float* logits,
                           const Row* rows, const Sequence* sequences, const float* floors,
                           int row_count, int columns, int slice_width, SpecialTokens tokens) {
@@ -113,12 +121,8 @@ inline void select_slices(const RemaskLaunch& launch, SelectPartial* partials, c
     const std::int64_t begin = item % slices * slice_width;
     const int end = static_cast<int>(begin + slice_width < columns ? begin + slice_width : columns);
     const ColumnRuns cut = cut_runs(static_cast<int>(begin), end, tokens, sequence.flags);
-    const SelectRequest request = {
-        {sequence.temperature, sequence.seed, static_cast<std::uint32_t>(row.step),
-         static_cast<std::uint32_t>(row.position)},
-        floors == nullptr ? kAbsent : floors[index],
-        sequence.rule == kEntropy,
-        sequence.rule == kMargin};
+    const SelectRequest request =
+        request_of(row, sequence, floors == nullptr ? kAbsent : floors[index]);
     with_logits(row, sequence, logits, index, columns, [&](const auto& row_logits) {
       partials[item] = select_slice(row_logits, cut, request);
     });

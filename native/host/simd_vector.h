@@ -39,10 +39,22 @@ inline Floats load(const float* from) {
   return value;
 }
 
+// Element i to lane i of twice the width. By instructions: gcc 12 takes three times as many for
+// __builtin_convertvector.
+inline Bits widen(Halves halves) {
+#if defined(__AVX512F__)
+  return (Bits)_mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)halves);
+#elif defined(__AVX2__)
+  return (Bits)_mm256_cvtepu16_epi32((__m128i)halves);
+#else
+  return __builtin_convertvector(halves, Bits);
+#endif
+}
+
 inline Floats load(const bf16* from) {
   Halves halves;
   std::memcpy(&halves, from, sizeof(halves));
-  return (Floats)(__builtin_convertvector(halves, Bits) << 16);
+  return (Floats)(widen(halves) << 16);
 }
 
 inline void store(float* to, Floats value) { std::memcpy(to, &value, sizeof(value)); }
@@ -51,9 +63,14 @@ inline void store(float* to, Floats value) { std::memcpy(to, &value, sizeof(valu
 // flushes subnormal numbers.
 inline void store(bf16* to, Floats value) {
   const Bits bits = (Bits)value;
-  const Bits rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  const Bits quiet = (bits >> 16) | 0x40u;
-  const Halves halves = __builtin_convertvector(value == value ? rounded : quiet, Halves);
+  const Bits rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
+  const Bits quiet = bits | 0x400000u;
+  const Bits upper = (value == value ? rounded : quiet) >> 16;
+#if defined(__AVX512F__)
+  const Halves halves = (Halves)_mm512_maskz_cvtepi32_epi16(0xffff, (__m512i)upper);
+#else
+  const Halves halves = __builtin_convertvector(upper, Halves);
+#endif
   std::memcpy(to, &halves, sizeof(halves));
 }
 
@@ -66,7 +83,7 @@ inline Floats load_part(const float* from, int count, float rest) {
 inline Floats load_part(const bf16* from, int count, float rest) {
   const __mmask16 mask = (1u << count) - 1;
   const Halves halves = (Halves)_mm256_maskz_loadu_epi16(mask, from);
-  const Bits bits = __builtin_convertvector(halves, Bits) << 16;
+  const Bits bits = widen(halves) << 16;
   return (Floats)_mm512_mask_blend_ps(mask, _mm512_set1_ps(rest), (__m512)bits);
 }
 
@@ -139,6 +156,17 @@ inline Floats maximum(Floats a, Floats b) {
 #endif
 }
 
+// a < b ? a : b in every lane, so a NaN in `a` is dropped and one in `b` stays.
+inline Floats minimum(Floats a, Floats b) {
+#if defined(__AVX512F__)
+  return (Floats)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+  return (Floats)_mm256_min_ps((__m256)a, (__m256)b);
+#else
+  return a < b ? a : b;
+#endif
+}
+
 // Bit i: lane i of a comparison's result is true.
 inline unsigned lane_mask(Ints comparison) {
 #if defined(__AVX512F__)
@@ -152,14 +180,38 @@ inline unsigned lane_mask(Ints comparison) {
 #endif
 }
 
-inline float sum_lanes(Floats value) {
-  float lanes[kLanes];
-  store(lanes, value);
-  for (int half = kLanes / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+// Lane numbers for __builtin_shuffle, as constants: gcc 12 builds vectors that a loop fills lane by
+// lane, each time.
+struct LaneNumbers {
+  alignas(4 * kLanes) std::int32_t lanes[kLanes];
+
+  Ints load() const {
+    Ints numbers;
+    std::memcpy(&numbers, lanes, sizeof(numbers));
+    return numbers;
   }
-  return lanes[0];
+};
+
+template <typename Lane>
+constexpr LaneNumbers lane_numbers(Lane lane) {
+  LaneNumbers numbers = {};
+  for (int i = 0; i < kLanes; ++i) numbers.lanes[i] = lane(i);
+  return numbers;
 }
+
+// Adds the upper half of so many lanes to the lower one, and so on.
+template <int kCount = kLanes>
+inline Floats fold_lanes(Floats value) {
+  if constexpr (kCount > 1) {
+    static constexpr LaneNumbers kUpper =
+        lane_numbers([](int lane) { return (lane + kCount / 2) % kLanes; });
+    return fold_lanes<kCount / 2>(value + __builtin_shuffle(value, kUpper.load()));
+  } else {
+    return value;
+  }
+}
+
+inline float sum_lanes(Floats value) { return fold_lanes(value)[0]; }
 
 inline float max_lanes(Floats value) {
   float lanes[kLanes];
@@ -173,7 +225,8 @@ inline float max_lanes(Floats value) {
 //
 // x = n ln 2 + r, |r| <= ln(2)/2; exp(r) = 1 + r + r^2 q(r), q the degree-4 polynomial of least
 // largest relative error (3.1e-9, a twentieth of f32's half ulp; found by Lawson's iteration).
-// 2^n is applied in two factors, because n = -149 alone is no normal number's exponent.
+// 2^n is applied by an instruction for it, or in two factors, because n = -149 alone is no normal
+// number's exponent.
 inline Floats exponential(Floats x) {
   constexpr float kLog2E = 1.44269504088896341f;
   constexpr float kLn2High = 0.693359375f;  // 9 bits: n * kLn2High is exact
@@ -181,8 +234,7 @@ inline Floats exponential(Floats x) {
   constexpr float kRoundToInteger = 12582912.0f;  // 1.5 * 2^23: adding it leaves the integer part
   constexpr float kLowest = -110.0f;              // below, and well below, the last subnormal
   constexpr float kHighest = 100.0f;              // above the last finite result
-  x = x < kLowest ? splat(kLowest) : x;
-  x = x > kHighest ? splat(kHighest) : x;
+  x = minimum(splat(kHighest), maximum(splat(kLowest), x));
   const Floats shifted = x * kLog2E + kRoundToInteger;
   const Floats n = shifted - kRoundToInteger;
   const Floats r = (x - n * kLn2High) - n * kLn2Low;
@@ -191,31 +243,53 @@ inline Floats exponential(Floats x) {
   q = q * r + 1.666652113e-01f;
   q = q * r + 4.999999404e-01f;
   const Floats mantissa = q * (r * r) + r + 1.0f;
+#if defined(__AVX512F__)
+  return (Floats)_mm512_maskz_scalef_ps(0xffff, (__m512)mantissa, (__m512)n);
+#else
   const Ints exponent = (Ints)shifted - (Ints)splat(kRoundToInteger);
   const Ints first = exponent >> 1;
   const Floats scale_first = (Floats)((first + 127) << 23);
   const Floats scale_second = (Floats)((exponent - first + 127) << 23);
   return mantissa * scale_first * scale_second;
+#endif
 }
 
-// Transposes the square that kLanes vectors form: log2(kLanes) rounds, each exchanging the
-// off-diagonal halves of squares twice the size of the last round's.
-inline void transpose(Floats (&rows)[kLanes]) {
-#pragma GCC unroll 4
-  for (int half = 1; half < kLanes; half *= 2) {
-    Ints low, high;
-    for (int lane = 0; lane < kLanes; ++lane) {
-      low[lane] = (lane & half) ? kLanes + lane - half : lane;
-      high[lane] = (lane & half) ? kLanes + lane : lane + half;
-    }
+// x / (1 + exp(-x)), within 4 roundings and those of exp.
+inline Floats silu(Floats x) {
+  const Floats divisor = 1.0f + exponential(-x);
+#if defined(__AVX512F__)
+  // A division of 16 lanes takes 16 cycles; an estimate within 2^-14 and a step of Newton's take 3.
+  // An infinite divisor's reciprocal is exact, and the step would make it NaN.
+  const Floats estimate = (Floats)_mm512_maskz_rcp14_ps(0xffff, (__m512)divisor);
+  const Floats error = 1.0f - divisor * estimate;
+  return x * (divisor == splat(__builtin_inff()) ? estimate : estimate + estimate * error);
+#else
+  return x / divisor;
+#endif
+}
+
+// Exchanges the off-diagonal halves of the squares of 2 kHalf rows and lanes.
+template <int kHalf>
+inline void transpose_squares(Floats (&rows)[kLanes]) {
+  static constexpr LaneNumbers kUpper =
+      lane_numbers([](int lane) { return (lane & kHalf) ? kLanes + lane - kHalf : lane; });
+  static constexpr LaneNumbers kLower =
+      lane_numbers([](int lane) { return (lane & kHalf) ? kLanes + lane : lane + kHalf; });
 #pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i) {
-      if (i & half) continue;
-      const Floats upper = rows[i], lower = rows[i + half];
-      rows[i] = __builtin_shuffle(upper, lower, low);
-      rows[i + half] = __builtin_shuffle(upper, lower, high);
-    }
+  for (int i = 0; i < kLanes; ++i) {
+    if (i & kHalf) continue;
+    const Floats upper = rows[i], lower = rows[i + kHalf];
+    rows[i] = __builtin_shuffle(upper, lower, kUpper.load());
+    rows[i + kHalf] = __builtin_shuffle(upper, lower, kLower.load());
   }
+}
+
+// Transposes the square that kLanes vectors form: log2(kLanes) rounds, of squares twice the size of
+// the last round's.
+template <int kHalf = 1>
+inline void transpose(Floats (&rows)[kLanes]) {
+  transpose_squares<kHalf>(rows);
+  if constexpr (2 * kHalf < kLanes) transpose<2 * kHalf>(rows);
 }
 
 // Runs body(i) for 0 <= i < items, on several threads if `work` is worth it. Items are independent,

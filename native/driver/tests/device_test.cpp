@@ -75,7 +75,8 @@ void test_exports(void* device) {
   for (const char* name :
        {"cuLaunchKernelEx", "cuStreamBeginCapture_v2", "cuGraphExecUpdate_v2", "cuMemAlloc",
         "cuLogsCurrent", "cuGetProcAddress_v2", "cuLibraryLoadData", "cublasLtMatmul",
-        "cublasLtGetVersion", "remaskSetFault", "remaskThreadNames", "remaskLiveBytes"}) {
+        "cublasLtGetVersion", "remaskSetFault", "remaskThreadNames", "remaskLiveBytes",
+        "remaskHostKernels"}) {
     symbol<void()>(device, name);
   }
   BIND(device, cuGetProcAddress_v2);

@@ -117,6 +117,8 @@ extern "C" const RemaskKernelTable* remask_emulator_kernels() { return &kTable; 
 
 const RemaskKernelTable* remask_host_kernels() { return &kTable; }
 
+const char* remask_host_kernel_set(std::string*) { return "fake"; }
+
 void remask_host_shutdown() {}
 
 bool remask_gemm(void* out, const void* a, const void* w, int m, int n, int k, GemmTypes types,

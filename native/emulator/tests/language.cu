@@ -196,6 +196,7 @@ extern "C" __global__ void intrinsics(unsigned* out) {
   out[7] = (unsigned)__float2int_rz(-1e20f);
   out[8] = (unsigned)(__popc(0xf0f0u) + __ffs(8));
   out[9] = (unsigned)min(-3, max(2, 7));
+  out[10] = (unsigned)__dp4a((int)0x80ff7f01u, (int)0x7f80027fu, 5);
 }
 
 // For the cost of a switch: nothing but barriers.

@@ -17,6 +17,7 @@ const Case kCases[] = {
     {{65, 3}, {65, 3}, 4, 2},
     {{5, 40, 2}, {129, 0, 64}, 4, 1},  // few queries against many keys, and none at all
     {{63, 64}, {130, 191}, 3, 3},
+    {{3, 1, 70}, {1025, 0, 1300}, 2, 1},  // several splits of the keys
 };
 
 std::vector<int> offsets(const std::vector<int>& lengths) {
@@ -64,10 +65,11 @@ void run(const KernelSet& set, const Case& c, const Tensors<X>& t, X* out, int t
                           t.out_stride, scale);
 }
 
-// One query of one head: its output, and how far f32 arithmetic may be from it.
+// One query of one head: its output, and how far f32 arithmetic may be from it, with weights
+// rounded to bf16 before the second product where `narrow_weights`.
 template <int kDim, typename X>
-void reference(const Case& c, const Tensors<X>& t, int s, int token, int head, double* out,
-               double* allowed) {
+void reference(const Case& c, const Tensors<X>& t, int s, int token, int head, bool narrow_weights,
+               double* out, double* allowed) {
   const double scale = 1.0f / std::sqrt(static_cast<float>(kDim));
   const int kv_head = head / (c.heads / c.kv_heads);
   const X* q = &t.q[token * t.q_stride + head * kDim];
@@ -87,9 +89,12 @@ void reference(const Case& c, const Tensors<X>& t, int s, int token, int head, d
   }
   for (double& score : scores) sum += score = std::exp(score - highest);
   // Weights: twice the score's error (own and maximum's), exp, the subtraction (arguments below
-  // -25 carry no weight), one rescaling per key tile; then the two sums over the keys.
-  const double weight_error = 2 * score_error + kExpError * (2 + c.keys[s] / 64) +
-                              25 * kF32Roundoff + (2.0 * c.keys[s] + 4) * kF32Roundoff;
+  // -25 carry no weight), one rescaling per key tile and two per split; then the two sums over the
+  // keys.
+  const double weight_error = 2 * score_error +
+                              kExpError * (2 + c.keys[s] / 64 + 2 * (c.keys[s] / 512)) +
+                              25 * kF32Roundoff + (2.0 * c.keys[s] + 4) * kF32Roundoff +
+                              (narrow_weights ? kRoundoff<bf16> / 2 : 0);
   for (int dim = 0; dim < kDim; ++dim) {
     double value = 0, norm = 0;
     for (int key = 0; key < c.keys[s]; ++key) {
@@ -106,6 +111,7 @@ void reference(const Case& c, const Tensors<X>& t, int s, int token, int head, d
 
 template <int kDim, typename X>
 void attention_matches_reference(const KernelSet& set) {
+  const bool narrow_weights = sizeof(X) == 2 && std::string(set.name) == "avx512_bf16";
   for (const Case& c : kCases) {
     const Tensors<X> t = make_tensors<kDim, X>(c);
     const int tokens = t.q_offsets.back();
@@ -117,7 +123,9 @@ void attention_matches_reference(const KernelSet& set) {
       for (int token = t.q_offsets[s]; token < t.q_offsets[s + 1]; ++token) {
         for (int head = 0; head < c.heads; ++head) {
           double expected[kDim] = {}, allowed[kDim] = {};
-          if (c.keys[s] > 0) reference<kDim>(c, t, s, token, head, expected, allowed);
+          if (c.keys[s] > 0) {
+            reference<kDim>(c, t, s, token, head, narrow_weights, expected, allowed);
+          }
           for (int dim = 0; dim < kDim; ++dim) {
             const int at = token * t.out_stride + head * kDim + dim;
             compare.add(at, to_float(out[at]), expected[dim], allowed[dim]);
@@ -143,7 +151,7 @@ template <int kDim, typename X>
 void attention_dependsOnTheOwnSequenceOnly(const KernelSet& set) {
   const std::string what = std::string(set.name) + " attention hd" + std::to_string(kDim);
   for (const int shared : {1, 3}) {
-    const Case batch = {{50, 1, 46, 0, 70, 17}, {50, 90, 46, 20, 131, 17}, 2 * shared, 2};
+    const Case batch = {{50, 1, 46, 0, 70, 17, 20}, {50, 90, 46, 20, 131, 17, 1100}, 2 * shared, 2};
     const Tensors<X> t = make_tensors<kDim, X>(batch);
     Poisoned<X> together(t.q_offsets.back() * t.out_stride);
     run<kDim>(set, batch, t, together.data(), 2);
@@ -164,7 +172,7 @@ void attention_dependsOnTheOwnSequenceOnly(const KernelSet& set) {
         part.q = rows(t.q, q_first, queries, t.q_stride);
         part.k = rows(t.k, t.kv_offsets[s], batch.keys[s], t.kv_stride);
         part.v = rows(t.v, t.kv_offsets[s], batch.keys[s], t.kv_stride);
-        for (const int threads : {1, 2}) {
+        for (const int threads : {1, 2, 12}) {
           Poisoned<X> single(queries * t.out_stride);
           run<kDim>(set, alone, part, single.data(), threads);
           EXPECT_THAT(std::memcmp(single.data(), &together[q_first * t.out_stride],

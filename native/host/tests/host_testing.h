@@ -2,9 +2,13 @@
 #ifndef REMASK_HOST_TESTING_H_
 #define REMASK_HOST_TESTING_H_
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <random>
 #include <string>
@@ -71,6 +75,30 @@ class Poisoned {
   static constexpr std::size_t kGuard = 64;
   std::size_t count_;
   std::vector<unsigned char> bytes_;
+};
+
+// A copy of `values` that ends where memory does: a kernel that reads past it is killed.
+template <typename T>
+class Walled {
+ public:
+  explicit Walled(const std::vector<T>& values) {
+    const std::size_t page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    const std::size_t bytes = values.size() * sizeof(T), whole = (bytes + page - 1) / page * page;
+    mapped_ = whole + page;
+    memory_ = static_cast<char*>(
+        mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    if (memory_ == MAP_FAILED || mprotect(memory_ + whole, page, PROT_NONE) != 0) std::abort();
+    data_ = reinterpret_cast<T*>(memory_ + whole - bytes);
+    std::memcpy(data_, values.data(), bytes);
+  }
+  ~Walled() { munmap(memory_, mapped_); }
+  Walled(const Walled&) = delete;
+  const T* data() const { return data_; }
+
+ private:
+  char* memory_;
+  std::size_t mapped_;
+  T* data_;
 };
 
 // Normally distributed values, rounded to X.

@@ -95,6 +95,15 @@ inline int __mulhi(int x, int y) { return int((long long)x * y >> 32); }
 inline unsigned long long __umul64hi(unsigned long long x, unsigned long long y) {
   return (unsigned long long)((unsigned __int128)x * y >> 64);
 }
+// Four products of signed bytes added to a sum, which wraps.
+inline int __dp4a(int x, int y, int sum) {
+  for (int i = 0; i < 4; i++) {
+    const int product =
+        int((signed char)(unsigned(x) >> 8 * i)) * int((signed char)(unsigned(y) >> 8 * i));
+    sum = int(unsigned(sum) + unsigned(product));
+  }
+  return sum;
+}
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __popcll(unsigned long long x) { return __builtin_popcountll(x); }
 inline int __clz(int x) { return x == 0 ? 32 : __builtin_clz(unsigned(x)); }
