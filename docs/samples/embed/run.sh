@@ -48,3 +48,18 @@ echo "sample: on the module path"
   -p "$work/modules:$jar:$json" -cp "$natives" -m com.example.embed/com.example.embed.Embed \
   "$device" >"$work/modulepath.txt"
 diff "$sample/expected.txt" "$work/modulepath.txt"
+
+echo "sample: on the module path, with a flight recording"
+"$java_home/bin/java" --enable-native-access=dev.remask --illegal-native-access=deny \
+  "-XX:StartFlightRecording:filename=$work/flight.jfr,+dev.remask.Step#enabled=true" \
+  -Xlog:disable -p "$work/modules:$jar:$json" -cp "$natives" \
+  -m com.example.embed/com.example.embed.Embed "$device" >"$work/recorded.txt"
+diff "$sample/expected.txt" "$work/recorded.txt"
+"$java_home/bin/jfr" summary "$work/flight.jfr" >"$work/flight.txt"
+for event in Load:2 Request:2 Score:2; do
+  if ! grep -Eq "^ *dev.remask.${event%:*} +${event#*:} " "$work/flight.txt"; then
+    echo "run.sh: the recording does not have ${event#*:} events dev.remask.${event%:*}" >&2
+    grep dev.remask "$work/flight.txt" >&2
+    exit 1
+  fi
+done

@@ -131,6 +131,18 @@ public final class Context implements AutoCloseable {
     thread.enqueue(work, otherwise);
   }
 
+  /// Memory of the device that nobody has allocated, in bytes, as the driver counts it: over all
+  /// contexts and processes, what the driver itself has taken included. Any thread.
+  ///
+  /// @throws CudaException if the driver does not tell
+  public long freeBytes() {
+    return call(() -> {
+      long out = scratch.address();
+      Status.check(MemoryApi.cuMemGetInfo_v2(out, out + Long.BYTES), "cuMemGetInfo_v2", device);
+      return outLong();
+    });
+  }
+
   /// Allocates `bytes` of device memory, not cleared. Device thread.
   ///
   /// @throws IllegalArgumentException if `bytes` is not positive

@@ -3,6 +3,8 @@ package dev.remask.cuda;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
+import dev.remask.support.Flight;
+import dev.remask.support.Pending;
 import java.util.function.Consumer;
 
 /// Captured work that one call launches again and again. Device thread.
@@ -13,22 +15,40 @@ public final class Graph extends Resource {
   private long executable;
   private int nodeCount;
 
-  private Graph(Context context, long executable, int nodeCount) {
+  /// Its own, and those of the bodies of its conditional nodes.
+  private LaunchList launches;
+
+  private final LaunchList bodyLaunches;
+
+  private Graph(
+      Context context,
+      long executable,
+      int nodeCount,
+      LaunchList launches,
+      LaunchList bodyLaunches) {
     super(context);
     this.executable = executable;
     this.nodeCount = nodeCount;
+    this.launches = launches;
+    this.bodyLaunches = bodyLaunches;
   }
 
   static Graph capture(Stream stream, Runnable work) {
-    return of(stream.context(), captureTemplate(stream, work));
+    var launches = new LaunchList();
+    long template = captureTemplate(stream, work, launches);
+    return of(stream.context(), template, launches, new LaunchList());
   }
 
   static Graph build(Stream stream, Consumer<GraphBuilder> content) {
-    return of(stream.context(), GraphBuilder.build(stream, content));
+    var launches = new LaunchList();
+    var bodyLaunches = new LaunchList();
+    long template = GraphBuilder.build(stream, content, launches, bodyLaunches);
+    return of(stream.context(), template, launches, bodyLaunches);
   }
 
   /// Makes the template executable and destroys it.
-  private static Graph of(Context context, long template) {
+  private static Graph of(
+      Context context, long template, LaunchList launches, LaunchList bodyLaunches) {
     long executable = 0;
     int nodeCount;
     try {
@@ -44,7 +64,7 @@ public final class Graph extends Resource {
       }
       throw thrown;
     }
-    return new Graph(context, executable, nodeCount);
+    return new Graph(context, executable, nodeCount, launches, bodyLaunches);
   }
 
   /// Enqueues the graph's work on `stream`.
@@ -52,8 +72,23 @@ public final class Graph extends Resource {
     checkUse();
     stream.checkUse();
     checkSameContext(stream);
+    Pending observed = Flight.beginGraphLaunch();
     Status.check(
         GraphApi.cuGraphLaunch(executable, stream.handle()), "cuGraphLaunch", this, stream);
+    if (observed != null) {
+      Flight.endGraphLaunch(observed, nodeCount, launches.launches(), bodyLaunches.launches());
+    }
+    if (Flight.isKernelOn()) {
+      launches.record(Flight.BY_GRAPH, 1);
+    }
+  }
+
+  /// Tells a recorder how often the bodies of this graph's WHILE node have run, which the driver
+  /// does not say and whoever reads what the bodies wrote may know.
+  public void recordBodies(long times) {
+    if (times > 0 && Flight.isKernelOn()) {
+      bodyLaunches.record(Flight.BY_WHILE, times);
+    }
   }
 
   /// Captures `work` anew and makes it what this graph does from the next launch on; launches
@@ -66,7 +101,8 @@ public final class Graph extends Resource {
     checkUse();
     stream.checkUse();
     checkSameContext(stream);
-    long template = captureTemplate(stream, work);
+    var newLaunches = new LaunchList();
+    long template = captureTemplate(stream, work, newLaunches);
     try {
       int newCount = countNodes(context(), template);
       long result = context().scratch().address();
@@ -82,6 +118,7 @@ public final class Graph extends Resource {
             context().scratch().get(JAVA_INT, UPDATE_RESULT));
       }
       nodeCount = newCount;
+      launches = newLaunches;
     } catch (Throwable thrown) {
       Context.suppressing(thrown, () -> destroyTemplate(template));
       throw thrown;
@@ -112,18 +149,21 @@ public final class Graph extends Resource {
     destroyExecutable(old);
   }
 
-  private static long captureTemplate(Stream stream, Runnable work) {
+  private static long captureTemplate(Stream stream, Runnable work, LaunchList launches) {
     Context context = stream.context();
     Status.check(
         GraphApi.cuStreamBeginCapture_v2(
             stream.handle(), DriverConstants.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
         "cuStreamBeginCapture_v2",
         stream);
+    stream.captured(launches);
     try {
       work.run();
     } catch (Throwable thrown) {
       Context.suppressing(thrown, () -> abandon(context, stream));
       throw thrown;
+    } finally {
+      stream.captured(null);
     }
     int status = GraphApi.cuStreamEndCapture(stream.handle(), context.out());
     if (status != DriverConstants.CUDA_SUCCESS) {

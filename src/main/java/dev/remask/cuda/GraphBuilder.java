@@ -37,21 +37,35 @@ public final class GraphBuilder {
 
   private long afterCount;
 
-  private GraphBuilder(Stream stream, Arena arena, long root, long graph) {
+  /// Of this graph, and of the bodies within it.
+  private final LaunchList launches;
+
+  private final LaunchList bodyLaunches;
+
+  private GraphBuilder(
+      Stream stream,
+      Arena arena,
+      long root,
+      long graph,
+      LaunchList launches,
+      LaunchList bodyLaunches) {
     this.context = stream.context();
     this.stream = stream;
     this.arena = arena;
     this.root = root;
     this.graph = graph;
+    this.launches = launches;
+    this.bodyLaunches = bodyLaunches;
   }
 
   /// Makes a graph (CUgraph) that the caller destroys.
-  static long build(Stream stream, Consumer<GraphBuilder> content) {
+  static long build(
+      Stream stream, Consumer<GraphBuilder> content, LaunchList launches, LaunchList bodyLaunches) {
     Context context = stream.context();
     Status.check(GraphApi.cuGraphCreate(context.out(), 0), "cuGraphCreate");
     long graph = context.outLong();
     try (Arena arena = Arena.ofConfined()) {
-      content.accept(new GraphBuilder(stream, arena, graph, graph));
+      content.accept(new GraphBuilder(stream, arena, graph, graph, launches, bodyLaunches));
       return graph;
     } catch (Throwable thrown) {
       Context.suppressing(
@@ -90,12 +104,15 @@ public final class GraphBuilder {
             DriverConstants.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
         "cuStreamBeginCaptureToGraph",
         stream);
+    stream.captured(launches);
     try {
       work.run();
       noteEnd();
     } catch (Throwable thrown) {
       abandon();
       throw thrown;
+    } finally {
+      stream.captured(null);
     }
     int status = GraphApi.cuStreamEndCapture(stream.handle(), context.out());
     if (status != DriverConstants.CUDA_SUCCESS) {
@@ -146,7 +163,9 @@ public final class GraphBuilder {
     afterCount = 1;
     MemorySegment bodies =
         MemorySegment.ofAddress(parameters.get(JAVA_LONG, BODIES)).reinterpret(Long.BYTES);
-    body.accept(new GraphBuilder(stream, arena, root, bodies.get(JAVA_LONG, 0)));
+    body.accept(
+        new GraphBuilder(
+            stream, arena, root, bodies.get(JAVA_LONG, 0), bodyLaunches, bodyLaunches));
   }
 
   /// Keeps what the capture that is about to end has come to; a capture of nothing changes nothing.

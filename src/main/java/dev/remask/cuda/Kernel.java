@@ -4,9 +4,12 @@ import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
+import dev.remask.support.Flight;
+import dev.remask.support.Pending;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import java.util.stream.IntStream;
 
 /// A kernel with its argument buffer. Device thread.
 ///
@@ -169,6 +172,12 @@ public final class Kernel {
     if (sharedBytes > allowedSharedBytes) {
       allowShared(sharedBytes);
     }
+    LaunchObserver observer = stream.observer();
+    if (observer != null) {
+      observer.before(stream);
+    }
+    LaunchList captured = stream.captured();
+    Pending observed = captured == null ? Flight.beginKernel() : null;
     int status =
         ModuleApi.cuLaunchKernel(
             handle, gridX, gridY, gridZ, blockX, 1, 1, sharedBytes, stream.handle(), 0, extra);
@@ -180,6 +189,22 @@ public final class Kernel {
               "%s, grid %d x %d x %d, block %d, shared %d bytes",
               name, gridX, gridY, gridZ, blockX, sharedBytes));
     }
+    if (observer != null) {
+      observer.after(stream, name, sizes());
+    }
+    if (captured != null) {
+      captured.add(name, gridX, gridY, gridZ, blockX, sharedBytes);
+    } else if (observed != null) {
+      Flight.endKernel(observed, name, gridX, gridY, gridZ, blockX, sharedBytes);
+    }
+  }
+
+  /// The `int` parameters.
+  private int[] sizes() {
+    return IntStream.range(0, layout.length)
+        .filter(i -> layout[i] == Parameter.I32)
+        .map(i -> arguments.get(JAVA_INT, offsets[i]))
+        .toArray();
   }
 
   /// The kernel's symbol.

@@ -14,6 +14,8 @@ import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
+import dev.remask.support.Flight;
+import dev.remask.support.Pending;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
@@ -24,6 +26,9 @@ import java.util.ArrayDeque;
 /// cuBLASLt is column-major, where the same bytes read as the transposed matrices: it computes
 /// outᵀ[n,m] = (w as k×n)ᵀ · (aᵀ as k×m).
 public final class Matmul extends Resource {
+  /// Its name among recorded launches, where its m, n and k stand for a grid.
+  private static final String KERNEL = "cublasLtMatmul";
+
   private static final long ALGORITHM_WORKSPACE =
       Structs.offset(Structs.cublasLtMatmulHeuristicResult_t, "workspaceSize");
 
@@ -92,6 +97,12 @@ public final class Matmul extends Resource {
     checkBuffer("a", a, (long) m * k * type.inputBytes());
     checkBuffer("w", w, (long) n * k * type.inputBytes());
     long outAddress = out.address();
+    LaunchObserver observer = stream.observer();
+    if (observer != null) {
+      observer.before(stream);
+    }
+    LaunchList captured = stream.captured();
+    Pending observed = captured == null ? Flight.beginKernel() : null;
     int status =
         BlasLtApi.cublasLtMatmul(
             blas.handle(),
@@ -112,6 +123,15 @@ public final class Matmul extends Resource {
             stream.handle());
     if (status != CUBLAS_STATUS_SUCCESS) {
       throw BlasLtStatus.failure(status, "cublasLtMatmul", toString());
+    }
+    if (observer != null) {
+      observer.after(stream, KERNEL, new int[] {m, n, k});
+    }
+    // What cuBLASLt launches, and on which grid, is its own business.
+    if (captured != null) {
+      captured.add(KERNEL, m, n, k, 0, 0);
+    } else if (observed != null) {
+      Flight.endKernel(observed, KERNEL, m, n, k, 0, 0);
     }
   }
 

@@ -9,6 +9,8 @@ import java.lang.invoke.MethodHandle;
 /// Driver functions on device and pinned memory and copies, under their C names.
 final class MemoryApi {
   private static final NativeLibrary LIBRARY = NativeLibraries.driver();
+  private static final MethodHandle CU_MEM_GET_INFO_V2 =
+      LIBRARY.required(Linking.status(JAVA_LONG, JAVA_LONG), "cuMemGetInfo_v2");
   private static final MethodHandle CU_MEM_ALLOC_V2 =
       LIBRARY.required(Linking.status(JAVA_LONG, JAVA_LONG), "cuMemAlloc_v2");
   private static final MethodHandle CU_MEM_FREE_V2 =
@@ -34,6 +36,14 @@ final class MemoryApi {
           Linking.status(JAVA_LONG, JAVA_BYTE, JAVA_LONG, JAVA_LONG), "cuMemsetD8Async");
 
   private MemoryApi() {}
+
+  static int cuMemGetInfo_v2(long freeBytes, long totalBytes) {
+    try {
+      return (int) CU_MEM_GET_INFO_V2.invokeExact(freeBytes, totalBytes);
+    } catch (Throwable thrown) {
+      throw Linking.unexpected(thrown);
+    }
+  }
 
   static int cuMemAlloc_v2(long address, long bytes) {
     try {

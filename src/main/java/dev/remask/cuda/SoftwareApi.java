@@ -23,6 +23,8 @@ final class SoftwareApi {
       LIBRARY.required(FunctionDescriptor.of(JAVA_LONG), "remaskLiveBytes");
   private static final MethodHandle REMASK_THREAD_NAMES =
       LIBRARY.required(FunctionDescriptor.of(JAVA_LONG), "remaskThreadNames");
+  private static final MethodHandle REMASK_HOST_KERNELS =
+      LIBRARY.required(Linking.status(JAVA_LONG), "remaskHostKernels");
 
   private SoftwareApi() {}
 
@@ -69,6 +71,14 @@ final class SoftwareApi {
   static long remaskLiveBytes() {
     try {
       return (long) REMASK_LIVE_BYTES.invokeExact();
+    } catch (Throwable thrown) {
+      throw Linking.unexpected(thrown);
+    }
+  }
+
+  static int remaskHostKernels(long name) {
+    try {
+      return (int) REMASK_HOST_KERNELS.invokeExact(name);
     } catch (Throwable thrown) {
       throw Linking.unexpected(thrown);
     }

@@ -1,6 +1,9 @@
 package dev.remask.cuda;
 
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -29,6 +32,7 @@ public final class SoftwareDevice {
         "[1-9][0-9]{0,2}|10[01][0-9]|102[0-4]",
         "a number of compute threads from 1 to 1024");
     check("REMASK_DEVICE_MEMORY", "[1-9][0-9]*[kKmMgG]?", "bytes, or a number with K, M or G: 8G");
+    hostKernels();
     String specification = System.getenv(FAULT_VARIABLE);
     if (specification != null && !specification.isEmpty()) {
       try {
@@ -107,6 +111,22 @@ public final class SoftwareDevice {
   /// a real driver do not load it: every client of the process would get it.
   public static Path driverLibrary() {
     return NativeLibraries.software().path().resolveSibling("libcuda").resolve("libcuda.so.1");
+  }
+
+  /// The instruction set whose host kernels the software device runs: `baseline`, `avx2`, `avx512`
+  /// or `avx512_bf16`. `REMASK_HOST_KERNELS` chooses among those that this processor has.
+  ///
+  /// @throws CudaException if the variable names none of them
+  public static String hostKernels() {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment name = arena.allocate(JAVA_LONG);
+      int status = SoftwareApi.remaskHostKernels(name.address());
+      String text = Linking.text(name.get(JAVA_LONG, 0));
+      if (status != DriverConstants.CUDA_SUCCESS) {
+        throw CudaException.of("", "", text);
+      }
+      return text;
+    }
   }
 
   /// Names of the software device's threads, in no order; empty when there are none.

@@ -1,19 +1,15 @@
 package dev.remask.cuda;
 
+import dev.remask.support.CacheFolder;
+import dev.remask.support.Fingerprint;
 import java.io.IOException;
 import java.io.InputStream;
-import java.net.JarURLConnection;
 import java.net.URL;
-import java.net.URLConnection;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.stream.Stream;
 
@@ -69,7 +65,7 @@ final class SoftwareLibraryFiles {
     try {
       return unpack(entries).resolve(NativeLibraries.SOFTWARE_LIBRARY);
     } catch (IOException e) {
-      throw missing("unpacking it into " + cacheFolder() + " failed: " + e);
+      throw missing("unpacking it into " + CacheFolder.path() + " failed: " + e);
     }
   }
 
@@ -90,27 +86,17 @@ final class SoftwareLibraryFiles {
     return entries;
   }
 
-  /// Size and CRC from a jar's directory, size and time of a plain file: reading 90 MB at every
-  /// start would cost more than the model.
+  /// Reading 90 MB at every start would cost more than the model.
   private static String fingerprint(URL url) {
     try {
-      URLConnection connection = url.openConnection();
-      if (connection instanceof JarURLConnection jar) {
-        var entry = jar.getJarEntry();
-        return entry.getSize() + ":" + Long.toHexString(entry.getCrc());
-      }
-      if (url.getProtocol().equals("file")) {
-        Path path = Path.of(java.net.URI.create(url.toString()));
-        return Files.size(path) + ":" + Files.getLastModifiedTime(path).toMillis();
-      }
-      return connection.getContentLengthLong() + ":" + connection.getLastModified();
+      return Fingerprint.of(url);
     } catch (IOException e) {
       throw missing("reading " + url + " failed: " + e);
     }
   }
 
   private static Path unpack(List<Entry> entries) throws IOException {
-    Path parent = cacheFolder().resolve("native");
+    Path parent = CacheFolder.path().resolve("native");
     Path folder = parent.resolve(key(entries));
     if (Files.isRegularFile(folder.resolve(NativeLibraries.SOFTWARE_LIBRARY))) {
       return folder;
@@ -143,27 +129,11 @@ final class SoftwareLibraryFiles {
   }
 
   private static String key(List<Entry> entries) {
-    try {
-      MessageDigest digest = MessageDigest.getInstance("SHA-256");
-      for (Entry entry : entries) {
-        digest.update(
-            (entry.file + "\n" + entry.fingerprint + "\n").getBytes(StandardCharsets.UTF_8));
-      }
-      return HexFormat.of().formatHex(digest.digest(), 0, 12);
-    } catch (NoSuchAlgorithmException e) {
-      throw new AssertionError(e);
+    var all = new StringBuilder();
+    for (Entry entry : entries) {
+      all.append(entry.file).append('\n').append(entry.fingerprint).append('\n');
     }
-  }
-
-  private static Path cacheFolder() {
-    String folder = setting("remask.cache", "REMASK_CACHE");
-    if (folder != null) {
-      return Path.of(folder).toAbsolutePath();
-    }
-    String xdg = System.getenv("XDG_CACHE_HOME");
-    return xdg != null && !xdg.isEmpty()
-        ? Path.of(xdg, "remask").toAbsolutePath()
-        : Path.of(System.getProperty("user.home"), ".cache", "remask");
+    return Fingerprint.key(all.toString());
   }
 
   static String setting(String property, String variable) {

@@ -11,6 +11,12 @@ public final class Stream extends Resource {
   private final long handle;
   private final boolean owned;
 
+  /// Null: nobody observes.
+  private LaunchObserver observer;
+
+  /// Where launches are noted while Remask captures this stream; null otherwise.
+  private LaunchList captured;
+
   private Stream(Context context, long handle, boolean owned) {
     super(context);
     this.handle = handle;
@@ -100,6 +106,28 @@ public final class Stream extends Resource {
         StreamApi.cuStreamWaitEvent(handle, event.handle(), 0), "cuStreamWaitEvent", this, event);
   }
 
+  /// From now on `observerOrNull` is told of every kernel and product that is enqueued here; null
+  /// ends it. What a launched graph holds is not told.
+  ///
+  /// @throws IllegalStateException if somebody else observes this stream
+  public void observe(LaunchObserver observerOrNull) {
+    checkUse();
+    if (observerOrNull != null && observer != null) {
+      throw new IllegalStateException(this + " is observed already");
+    }
+    observer = observerOrNull;
+  }
+
+  /// Whether somebody observes what is enqueued here.
+  public boolean isObserved() {
+    return observer != null;
+  }
+
+  /// Null if nobody observes.
+  LaunchObserver observer() {
+    return observer;
+  }
+
   /// Runs `work`, which enqueues on this stream, and returns what it enqueued as a graph; nothing
   /// is executed. Only work of this thread is captured; calls that would break the capture, such as
   /// allocating or synchronising, are refused.
@@ -128,6 +156,15 @@ public final class Stream extends Resource {
 
   long handle() {
     return handle;
+  }
+
+  LaunchList captured() {
+    return captured;
+  }
+
+  /// Null: launches are no longer captured.
+  void captured(LaunchList list) {
+    captured = list;
   }
 
   @Override

@@ -4,6 +4,7 @@ import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
+import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
 import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemoryLayout.PathElement;
@@ -52,6 +53,22 @@ final class Structs {
               JAVA_FLOAT.withName("wavesCount"),
               MemoryLayout.sequenceLayout(4, JAVA_INT).withName("reserved"))
           .withName("cublasLtMatmulHeuristicResult_t");
+
+  /// Of its unions the eight bytes.
+  static final StructLayout nvtxEventAttributes_v2 =
+      MemoryLayout.structLayout(
+              JAVA_SHORT.withName("version"),
+              JAVA_SHORT.withName("size"),
+              JAVA_INT.withName("category"),
+              JAVA_INT.withName("colorType"),
+              JAVA_INT.withName("color"),
+              JAVA_INT.withName("payloadType"),
+              JAVA_INT.withName("reserved0"),
+              MemoryLayout.sequenceLayout(1, JAVA_LONG).withName("payload"),
+              JAVA_INT.withName("messageType"),
+              MemoryLayout.paddingLayout(4),
+              MemoryLayout.sequenceLayout(1, JAVA_LONG).withName("message"))
+          .withName("nvtxEventAttributes_v2");
 
   private Structs() {}
 

@@ -14,7 +14,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /// A model's chat template, rendered by `com.hubspot.jinjava:jinjava` (an optional dependency; this
-/// is the one class that touches it).
+/// is the one class that touches it), or without it where [HeaderTemplate] knows the template.
 ///
 /// Contents never enter the template engine. Each message goes in with a placeholder for its
 /// content, and the placeholders in the output are where the contents belong: so nothing that a
@@ -34,20 +34,37 @@ final class ChatTemplate {
 
   private final String source;
   private final Map<String, String> namedTokens;
-  private final Jinjava engine;
+
+  /// Null where no engine is needed. Named by a class of its own, so that the library's are loaded
+  /// for templates that want them only.
+  private final Engine engine;
+
+  private final HeaderTemplate known;
+
+  private record Engine(Jinjava jinjava) {}
 
   /// A piece of rendered text: written by the template, or a message's content.
   record Piece(String text, boolean isContent) {}
 
-  private ChatTemplate(String source, Map<String, String> namedTokens, Jinjava engine) {
+  private ChatTemplate(
+      String source, Map<String, String> namedTokens, Engine engine, HeaderTemplate known) {
     this.source = source;
     this.namedTokens = namedTokens;
     this.engine = engine;
+    this.known = known;
   }
 
   /// Prepares a template; `namedTokens` are its variables (`bos_token`). Throws [TextException] if
-  /// the engine is not there.
+  /// the engine is wanted and not there.
   static ChatTemplate of(String source, Map<String, String> namedTokens) {
+    HeaderTemplate known = HeaderTemplate.ofOrNull(source, namedTokens);
+    return known != null
+        ? new ChatTemplate(source, namedTokens, null, known)
+        : byEngine(source, namedTokens);
+  }
+
+  /// The same, always by the engine.
+  static ChatTemplate byEngine(String source, Map<String, String> namedTokens) {
     var loader = ChatTemplate.class.getClassLoader();
     if (loader.getResource("com/hubspot/jinjava/Jinjava.class") == null) {
       throw new TextException(
@@ -58,10 +75,10 @@ final class ChatTemplate {
     }
     // Jinja drops one newline at the end of a template's source; jinjava would drop the output's.
     String trimmed = source.endsWith("\n") ? source.substring(0, source.length() - 1) : source;
-    return new ChatTemplate(trimmed, namedTokens, newEngine());
+    return new ChatTemplate(trimmed, namedTokens, newEngine(), null);
   }
 
-  private static Jinjava newEngine() {
+  private static Engine newEngine() {
     // The settings with which the transformers library renders, and Jinja's own semantics instead
     // of
     // jinjava's older ones. Output is never interpreted a second time.
@@ -90,7 +107,7 @@ final class ChatTemplate {
         .registerFunction(
             new ELFunctionDefinition(
                 "", "raise_exception", ChatTemplate.class, "raiseException", String.class));
-    return jinjava;
+    return new Engine(jinjava);
   }
 
   /// What templates call to refuse a conversation.
@@ -100,7 +117,6 @@ final class ChatTemplate {
 
   /// Renders a conversation up to where the assistant's turn begins.
   List<Piece> render(List<Message> messages) {
-    List<Map<String, Object>> turns = new ArrayList<>();
     for (int i = 0; i < messages.size(); i++) {
       Message message = messages.get(i);
       if (!ROLE.matcher(message.role()).matches()) {
@@ -110,12 +126,20 @@ final class ChatTemplate {
                 + "].role must be a name of letters, digits, _ and -, got "
                 + message.role());
       }
+    }
+    return known != null ? known.render(messages) : renderByEngine(messages);
+  }
+
+  private List<Piece> renderByEngine(List<Message> messages) {
+    List<Map<String, Object>> turns = new ArrayList<>();
+    for (int i = 0; i < messages.size(); i++) {
+      Message message = messages.get(i);
       turns.add(Map.of("role", message.role(), "content", standIn(i, message.content())));
     }
     Map<String, Object> variables = new HashMap<>(namedTokens);
     variables.put("messages", turns);
     variables.put("add_generation_prompt", true);
-    RenderResult result = engine.renderForResult(source, variables);
+    RenderResult result = engine.jinjava.renderForResult(source, variables);
     if (!result.getErrors().isEmpty()) {
       throw failure(result.getErrors().getFirst());
     }

@@ -13,7 +13,6 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
-import tools.jackson.databind.json.JsonMapper;
 
 /// The codec of a Hugging Face model folder.
 ///
@@ -47,10 +46,9 @@ final class HuggingFaceCodec implements TextCodec {
   }
 
   static HuggingFaceCodec open(Path folder) {
-    var mapper = new JsonMapper();
-    TextSettings settings = TextSettings.read(folder, mapper);
+    TextSettings settings = TextSettings.read(folder);
     Path path = folder.resolve(TOKENIZER_FILE);
-    TokenizerFile file = TokenizerFile.read(path, mapper, settings.specialLiterals());
+    TokenizerFile file = TokenizerFile.read(path, settings.specialLiterals());
     try {
       BytePairLibrary library = BytePairLibrary.open(file.withoutAddedTokens());
       return new HuggingFaceCodec(library, file.addedTokens(), settings);

@@ -1,5 +1,6 @@
 package dev.remask.text;
 
+import dev.remask.support.JsonTrees;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -10,7 +11,7 @@ import java.util.Optional;
 import java.util.Set;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.JsonNodeFactory;
 
 /// What a model folder says about its special tokens and its chat template.
 ///
@@ -26,11 +27,11 @@ record TextSettings(
 
   /// Reads the folder's files; each may be missing. A chat_template.jinja goes before the template
   /// in tokenizer_config.json, as in the transformers library.
-  static TextSettings read(Path folder, JsonMapper mapper) {
-    JsonNode config = readObject(folder.resolve(CONFIG_FILE), mapper);
+  static TextSettings read(Path folder) {
+    JsonNode config = readObject(folder.resolve(CONFIG_FILE));
     Map<String, String> named = new HashMap<>();
     Set<String> special = new HashSet<>();
-    collectTokens(readObject(folder.resolve(TOKENS_FILE), mapper), named, special);
+    collectTokens(readObject(folder.resolve(TOKENS_FILE)), named, special);
     collectTokens(config, named, special);
     return new TextSettings(
         Map.copyOf(named), Set.copyOf(special), readTemplate(folder, config.path("chat_template")));
@@ -91,12 +92,12 @@ record TextSettings(
         null);
   }
 
-  private static JsonNode readObject(Path file, JsonMapper mapper) {
+  private static JsonNode readObject(Path file) {
     if (!Files.isRegularFile(file)) {
-      return mapper.createObjectNode();
+      return JsonNodeFactory.instance.objectNode();
     }
     try {
-      JsonNode node = mapper.readTree(Files.readAllBytes(file));
+      JsonNode node = JsonTrees.read(TokenizerFile.JSON, Files.readAllBytes(file));
       if (!node.isObject()) {
         throw new TextException(file + " must hold a JSON object", null);
       }

@@ -1,5 +1,6 @@
 package dev.remask.text;
 
+import dev.remask.support.JsonTrees;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -12,8 +13,9 @@ import java.util.Set;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.JsonParser;
 import tools.jackson.core.JsonToken;
+import tools.jackson.core.ObjectReadContext;
+import tools.jackson.core.json.JsonFactory;
 import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.json.JsonMapper;
 
 /// A tokenizer.json taken apart: the added tokens, and the same file without them.
 ///
@@ -25,6 +27,8 @@ import tools.jackson.databind.json.JsonMapper;
 /// @param addedTokens every added token of the file, in its order
 /// @param withoutAddedTokens UTF-8 text of the file without them
 record TokenizerFile(List<AddedToken> addedTokens, byte[] withoutAddedTokens) {
+  static final JsonFactory JSON = new JsonFactory();
+
   private static final Map<String, String> REPLACED =
       Map.of(
           "added_tokens", "[]",
@@ -34,9 +38,9 @@ record TokenizerFile(List<AddedToken> addedTokens, byte[] withoutAddedTokens) {
 
   /// Reads a tokenizer.json. `specialLiterals` are those that tokenizer_config.json names: they are
   /// control tokens even if this file does not say so.
-  static TokenizerFile read(Path file, JsonMapper mapper, Set<String> specialLiterals) {
+  static TokenizerFile read(Path file, Set<String> specialLiterals) {
     try {
-      return parse(file, Files.readAllBytes(file), mapper, specialLiterals);
+      return parse(file, Files.readAllBytes(file), specialLiterals);
     } catch (IOException e) {
       throw new TextException(file + " cannot be read: " + e.getMessage(), e);
     } catch (JacksonException e) {
@@ -44,12 +48,11 @@ record TokenizerFile(List<AddedToken> addedTokens, byte[] withoutAddedTokens) {
     }
   }
 
-  private static TokenizerFile parse(
-      Path file, byte[] json, JsonMapper mapper, Set<String> specialLiterals) {
+  private static TokenizerFile parse(Path file, byte[] json, Set<String> specialLiterals) {
     List<AddedToken> added = new ArrayList<>();
     var spliced = new ByteArrayOutputStream(json.length);
     int copied = 0;
-    try (JsonParser parser = mapper.createParser(json)) {
+    try (JsonParser parser = JSON.createParser(ObjectReadContext.empty(), json)) {
       if (parser.nextToken() != JsonToken.START_OBJECT) {
         throw new TextException(file + " must hold a JSON object", null);
       }
@@ -61,7 +64,8 @@ record TokenizerFile(List<AddedToken> addedTokens, byte[] withoutAddedTokens) {
         parser.finishToken();
         int end = Math.toIntExact(parser.currentLocation().getByteOffset());
         if (name.equals("added_tokens")) {
-          readAddedTokens(file, mapper.readTree(json, begin, end - begin), specialLiterals, added);
+          readAddedTokens(
+              file, JsonTrees.read(JSON, json, begin, end - begin), specialLiterals, added);
         }
         String replacement = REPLACED.get(name);
         if (replacement != null) {

@@ -1,11 +1,11 @@
 package dev.remask.text;
 
+import dev.remask.support.CacheFolder;
+import dev.remask.support.Fingerprint;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.net.JarURLConnection;
 import java.net.URL;
-import java.net.URLConnection;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -28,9 +28,9 @@ final class TokenizerNatives {
     if (url == null) {
       throw new TextException(BytePairLibrary.COORDINATES + " holds no " + resource, null);
     }
-    Path folder = cacheFolder().resolve("tokenizers");
+    Path folder = CacheFolder.path().resolve("tokenizers");
     try {
-      Path file = folder.resolve(NAME + "-" + fingerprint(url) + ".so");
+      Path file = folder.resolve(NAME + "-" + Fingerprint.of(url) + ".so");
       return Files.isRegularFile(file) ? file : unpack(url, folder, file);
     } catch (IOException e) {
       throw new UncheckedIOException(
@@ -48,28 +48,5 @@ final class TokenizerNatives {
     } finally {
       Files.deleteIfExists(partial);
     }
-  }
-
-  /// Size and checksum stand in the jar's directory: nothing is read for them.
-  private static String fingerprint(URL url) throws IOException {
-    URLConnection connection = url.openConnection();
-    if (connection instanceof JarURLConnection jar) {
-      var entry = jar.getJarEntry();
-      return entry.getSize() + "-" + Long.toHexString(entry.getCrc());
-    }
-    return connection.getContentLengthLong() + "-" + connection.getLastModified();
-  }
-
-  private static Path cacheFolder() {
-    String own = System.getProperty("remask.cache", System.getenv("REMASK_CACHE"));
-    if (own != null && !own.isBlank()) {
-      return Path.of(own).toAbsolutePath();
-    }
-    String xdg = System.getenv("XDG_CACHE_HOME");
-    Path caches =
-        xdg != null && !xdg.isEmpty()
-            ? Path.of(xdg)
-            : Path.of(System.getProperty("user.home"), ".cache");
-    return caches.resolve("remask").toAbsolutePath();
   }
 }

@@ -63,7 +63,8 @@ class AbiTest {
   @TestFactory
   List<DynamicTest> constants_haveTheValuesOfTheHeaders() throws IllegalAccessException {
     var tests = new ArrayList<DynamicTest>();
-    for (Class<?> constants : List.of(DriverConstants.class, BlasLtConstants.class)) {
+    for (Class<?> constants :
+        List.of(DriverConstants.class, BlasLtConstants.class, NvtxConstants.class)) {
       for (Field field : constants.getDeclaredFields()) {
         long value = field.getInt(null);
         tests.add(

@@ -71,6 +71,23 @@ class ProcessTest {
   }
 
   @Test
+  void hostKernels_areTheOnesNamedOrRefusedWithThoseThatRun() {
+    assertEquals(
+        "software", open("software").environment("REMASK_HOST_KERNELS", "baseline").run().word());
+    var refused = open("software").environment("REMASK_HOST_KERNELS", "sse9").run();
+    assertEquals("refused", refused.word(), refused.output());
+    assertTrue(refused.output().contains("REMASK_HOST_KERNELS=sse9"), refused.output());
+    assertTrue(refused.output().contains("this processor runs baseline"), refused.output());
+    // Another client of the driver API is told as well.
+    var cuda =
+        open("cuda")
+            .environment("LD_LIBRARY_PATH", shim().getParent().toString())
+            .environment("REMASK_HOST_KERNELS", "sse9")
+            .run();
+    assertEquals("refused", cuda.word(), cuda.output());
+  }
+
+  @Test
   void missingDriver_isAnErrorForCudaAndTheSoftwareDeviceForAuto() {
     assumeTrue(Device.list(DeviceSpec.Kind.CUDA).isEmpty(), "there is a driver here");
     var cuda = open("cuda").run();
