@@ -1,12 +1,15 @@
 package dev.remask.diffusion;
 
 import dev.remask.cuda.Context;
+import dev.remask.cuda.Nvtx;
 import dev.remask.cuda.PinnedMemory;
 import dev.remask.cuda.Stream;
 import dev.remask.kernel.SequenceStatus;
 import dev.remask.kernel.SpecialTokens;
 import dev.remask.model.Batch;
 import dev.remask.model.MaskPredictor;
+import dev.remask.support.Flight;
+import dev.remask.support.Pending;
 import java.util.List;
 
 /// The denoising loop: requests' state in device memory, and the steps that move it.
@@ -30,6 +33,8 @@ import java.util.List;
 /// }
 /// ```
 final class DeviceLoop implements AutoCloseable {
+  private static final String RANGE = "run";
+
   private final Context context;
   private final MaskPredictor predictor;
   private final SpecialTokens tokens;
@@ -134,14 +139,38 @@ final class DeviceLoop implements AutoCloseable {
     if (stale || !standing || !layout.members.equals(members)) {
       lay(members);
     }
+    Pending run = Flight.beginRun();
+    int passes = members.getFirst().progress().passes();
+    Nvtx.push(RANGE, members.size());
     try {
       runner.run(key, step, layout.slots, layout.certainSteps(), onPoll);
     } catch (Throwable failure) {
       layout = null; // nothing is known of what is laid
       settle(failure);
       throw failure;
+    } finally {
+      Nvtx.pop();
     }
     slots.readProgress(members);
+    if (run != null || Flight.isKernelOn()) {
+      record(run, members.getFirst().progress().passes() - passes);
+    }
+  }
+
+  /// All members take part in every step of a run, so that one's passes count them.
+  private void record(Pending runOrNull, int steps) {
+    int repeated = steps - runner.streamSteps() - runner.graphSteps();
+    runner.recordRepeated(repeated);
+    if (runOrNull != null) {
+      Flight.endRun(
+          runOrNull,
+          layout.members.size(),
+          layout.shape.queries(),
+          layout.shape.rows(),
+          runner.streamSteps(),
+          runner.graphSteps(),
+          repeated);
+    }
   }
 
   /// Queued work still uses the slots' memory: it must end before anyone reuses or frees that.

@@ -111,6 +111,12 @@ public final class Engine implements AutoCloseable {
     return tokens;
   }
 
+  /// Bytes of device memory that engine and likelihood of such a model take for such limits, beside
+  /// the predictor's.
+  public static long requiredBytes(ModelConfig config, WorkspaceLimits limits) {
+    return LoopMemory.deviceBytes(limits, config.embeddingSize()) + ScoreMemory.deviceBytes(limits);
+  }
+
   /// Bytes of device memory that it holds, beside the predictor's.
   public long plannedBytes() {
     return loop.plannedBytes();

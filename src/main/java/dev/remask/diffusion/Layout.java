@@ -22,7 +22,12 @@ final class Layout {
   /// @param constrained whether a member has constraints
   /// @param restricted whether a member samples from its likeliest tokens only
   /// @param revised whether a member looks at its committed tokens again
-  record Key(Object pass, int members, boolean constrained, boolean restricted, boolean revised) {}
+  record Key(Object pass, int members, boolean constrained, boolean restricted, boolean revised) {
+    /// Whether a step reads logits beside the choice of tokens, or changes them before it.
+    boolean usesLogits() {
+      return constrained || restricted || revised;
+    }
+  }
 
   /// The members' places in the state arrays.
   final int[] slots;

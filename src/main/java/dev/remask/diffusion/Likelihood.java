@@ -1,9 +1,12 @@
 package dev.remask.diffusion;
 
 import dev.remask.cuda.Context;
+import dev.remask.cuda.Nvtx;
 import dev.remask.cuda.Stream;
 import dev.remask.kernel.SpecialTokens;
 import dev.remask.model.MaskPredictor;
+import dev.remask.support.Flight;
+import dev.remask.support.Pending;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CancellationException;
@@ -65,6 +68,16 @@ public final class Likelihood implements AutoCloseable {
   /// the device fails.
   public List<AnswerScore> score(List<ScoreTask> tasks) {
     tasks.forEach(rules::check);
+    Pending recorded = Flight.beginScore();
+    long range = Nvtx.start("score");
+    try {
+      return computed(tasks, recorded);
+    } finally {
+      Nvtx.end(range);
+    }
+  }
+
+  private List<AnswerScore> computed(List<ScoreTask> tasks, Pending recordedOrNull) {
     var all = new ArrayList<ScoreTerms>();
     var terms = new ArrayList<MaskedAnswer>();
     for (ScoreTask task : tasks) {
@@ -78,6 +91,10 @@ public final class Likelihood implements AutoCloseable {
     for (ScoreTerms own : all) {
       scores.add(own.score(losses, first));
       first += own.terms().size();
+    }
+    if (recordedOrNull != null) {
+      int passes = ScorePacking.of(terms, predictor.limits()).size();
+      Flight.endScore(recordedOrNull, tasks.size(), terms.size(), passes);
     }
     return scores;
   }

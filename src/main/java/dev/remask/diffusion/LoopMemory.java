@@ -68,25 +68,8 @@ final class LoopMemory implements AutoCloseable {
     logRecords = Math.multiplyExact(LOG_RECORDS, limits.maxTokens());
     int slots = limits.maxSequences();
     sequenceCount = slots;
-    int rowCount = limits.maxRows();
-    long[] bytes = {
-      (long) arenaSize * Integer.BYTES,
-      (long) arenaSize * Integer.BYTES,
-      (long) arenaSize * DiffusionState.PLAN_ENTRY_BYTES,
-      (long) constraintEntries * CONSTRAINT_BYTES,
-      (long) slots * DiffusionState.SEQUENCE_BYTES,
-      (long) slots * DiffusionState.PROGRESS_BYTES,
-      (long) slots * DiffusionState.MEMBER_BYTES,
-      (long) rowCount * DiffusionState.ROW_BYTES,
-      (long) rowCount * Float.BYTES,
-      MaskedSelect.partialBytes(rowCount, columns),
-      (long) rowCount * Integer.BYTES,
-      (long) rowCount * Float.BYTES
-    };
-    long total = 0;
-    for (long size : bytes) {
-      total += aligned(size);
-    }
+    long[] bytes = sizes(limits, columns);
+    long total = alignedSum(bytes);
     // One admission always fits into staging as a whole: arenas, constraints, its structs.
     long stagingBytes =
         bytes[0] + bytes[1] + bytes[2] + bytes[3] + 2L * ALIGNMENT + bytes[6] + bytes[7];
@@ -118,6 +101,40 @@ final class LoopMemory implements AutoCloseable {
     partials = next(bytes[9]);
     candidates = next(bytes[10]);
     keys = next(bytes[11]);
+  }
+
+  /// Device memory that a loop takes for such limits and rows of so many logits.
+  static long deviceBytes(WorkspaceLimits limits, int columns) {
+    return alignedSum(sizes(limits, columns));
+  }
+
+  /// Bytes of each part on the device, in the order in which they lie.
+  private static long[] sizes(WorkspaceLimits limits, int columns) {
+    long arena = Math.multiplyExact(ARENA_TOKENS, limits.maxTokens());
+    int slots = limits.maxSequences();
+    int rowCount = limits.maxRows();
+    return new long[] {
+      arena * Integer.BYTES,
+      arena * Integer.BYTES,
+      arena * DiffusionState.PLAN_ENTRY_BYTES,
+      Math.addExact(arena, columns) * CONSTRAINT_BYTES,
+      (long) slots * DiffusionState.SEQUENCE_BYTES,
+      (long) slots * DiffusionState.PROGRESS_BYTES,
+      (long) slots * DiffusionState.MEMBER_BYTES,
+      (long) rowCount * DiffusionState.ROW_BYTES,
+      (long) rowCount * Float.BYTES,
+      MaskedSelect.partialBytes(rowCount, columns),
+      (long) rowCount * Integer.BYTES,
+      (long) rowCount * Float.BYTES
+    };
+  }
+
+  private static long alignedSum(long[] bytes) {
+    long total = 0;
+    for (long size : bytes) {
+      total += aligned(size);
+    }
+    return total;
   }
 
   /// Byte offset of the log's heads in `mapped`, i32 for each slot.

@@ -32,17 +32,8 @@ final class ScoreMemory implements AutoCloseable {
   private long allocated;
 
   ScoreMemory(Context context, WorkspaceLimits limits, int columns) {
-    long[] bytes = {
-      Integer.BYTES * (long) limits.maxTokens(),
-      DiffusionState.SEQUENCE_BYTES * (long) limits.maxSequences(),
-      DiffusionState.ROW_BYTES * (long) limits.maxRows(),
-      Float.BYTES * (long) limits.maxRows(),
-      Integer.BYTES * (long) limits.maxRows()
-    };
-    long total = 0;
-    for (long size : bytes) {
-      total += aligned(size);
-    }
+    long[] bytes = sizes(limits);
+    long total = alignedSum(bytes);
     // Besides canvas, sequences and rows the predictor's row index is staged; it has the size of
     // the candidates.
     long logits = 2L * Float.BYTES * columns;
@@ -58,6 +49,30 @@ final class ScoreMemory implements AutoCloseable {
     rows = next(bytes[2]);
     keys = next(bytes[3]);
     candidates = next(bytes[4]);
+  }
+
+  /// Device memory that scoring takes for such limits.
+  static long deviceBytes(WorkspaceLimits limits) {
+    return alignedSum(sizes(limits));
+  }
+
+  /// Bytes of each part on the device, in the order in which they lie.
+  private static long[] sizes(WorkspaceLimits limits) {
+    return new long[] {
+      Integer.BYTES * (long) limits.maxTokens(),
+      DiffusionState.SEQUENCE_BYTES * (long) limits.maxSequences(),
+      DiffusionState.ROW_BYTES * (long) limits.maxRows(),
+      Float.BYTES * (long) limits.maxRows(),
+      Integer.BYTES * (long) limits.maxRows()
+    };
+  }
+
+  private static long alignedSum(long[] bytes) {
+    long total = 0;
+    for (long size : bytes) {
+      total += aligned(size);
+    }
+    return total;
   }
 
   long deviceBytes() {

@@ -4,6 +4,7 @@ import dev.remask.cuda.DeviceBuffer;
 import dev.remask.cuda.Stream;
 import dev.remask.kernel.Commit;
 import dev.remask.kernel.Constrain;
+import dev.remask.kernel.HeadSelect;
 import dev.remask.kernel.LayRows;
 import dev.remask.kernel.MaskedSelect;
 import dev.remask.kernel.Operations;
@@ -15,8 +16,9 @@ import dev.remask.model.MaskPredictor;
 import java.util.function.Consumer;
 
 /// The launches of one denoising step over a pass that is laid: rows, forward pass, what members
-/// ask for of constraints and restrictions, choice, revision, commit. Can be captured: no launch
-/// has an argument that changes from step to step. Device thread only.
+/// ask for of constraints and restrictions, choice, revision, commit. Where nobody asks for logits
+/// and the device can choose without, they are not written. Can be captured: no launch has an
+/// argument that changes from step to step. Device thread only.
 final class Step implements Consumer<Stream> {
   private final Operations operations;
   private final Batch batch;
@@ -29,6 +31,11 @@ final class Step implements Consumer<Stream> {
   private final RestrictTokens.Buffers restrict;
   private final MaskedSelect.Buffers select;
   private final TargetOdds.Buffers odds;
+
+  /// What chooses without logits, and its buffers; null where the step needs logits.
+  private final HeadSelect headSelect;
+
+  private final HeadSelect.Buffers head;
   private final Commit.Buffers commit;
 
   Step(
@@ -76,6 +83,19 @@ final class Step implements Consumer<Stream> {
     odds =
         new TargetOdds.Buffers(
             logits, memory.rows, memory.sequences, memory.keys, memory.candidates);
+    headSelect =
+        key.usesLogits()
+            ? null
+            : operations.headSelect().filter(kernel -> kernel.takes(batch.head())).orElse(null);
+    head =
+        new HeadSelect.Buffers(
+            batch.hidden(),
+            batch.head(),
+            memory.rows,
+            memory.sequences,
+            memory.partials,
+            memory.candidates,
+            memory.keys);
     commit =
         new Commit.Buffers(
             memory.canvas,
@@ -95,7 +115,17 @@ final class Step implements Consumer<Stream> {
   @Override
   public void accept(Stream stream) {
     operations.layRows().launch(stream, lay, key.members(), tokens.mask());
-    batch.forward();
+    if (headSelect != null) {
+      batch.forwardHidden();
+      headSelect.launch(stream, head, rows, tokens);
+    } else {
+      batch.forward();
+      chooseFromLogits(stream);
+    }
+    operations.commit().launch(stream, commit, key.members(), tokens);
+  }
+
+  private void chooseFromLogits(Stream stream) {
     if (key.constrained()) {
       operations.constrain().launch(stream, constrain, rows, columns, tokens);
     }
@@ -106,6 +136,5 @@ final class Step implements Consumer<Stream> {
     if (key.revised()) {
       operations.targetOdds().launch(stream, odds, rows, columns, tokens);
     }
-    operations.commit().launch(stream, commit, key.members(), tokens);
   }
 }

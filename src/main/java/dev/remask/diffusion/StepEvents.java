@@ -37,8 +37,8 @@ final class StepEvents {
   }
 
   /// No event follows. `failureOrNull` is what the generation failed with. Only the first end
-  /// counts.
-  void end(Throwable failureOrNull) {
+  /// counts: for it `before` is run, before anybody hears of the end.
+  void end(Throwable failureOrNull, Runnable before) {
     List<StepSubscription> interested;
     lock.lock();
     try {
@@ -47,7 +47,11 @@ final class StepEvents {
       }
       ended = true;
       failure = failureOrNull;
-      changed.signalAll();
+      try {
+        before.run();
+      } finally {
+        changed.signalAll(); // who waits must not wait for ever
+      }
       interested = List.copyOf(subscriptions);
       subscriptions.clear();
     } finally {

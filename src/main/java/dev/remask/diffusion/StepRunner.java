@@ -6,10 +6,13 @@ import dev.remask.cuda.DeviceBuffer;
 import dev.remask.cuda.Event;
 import dev.remask.cuda.Graph;
 import dev.remask.cuda.GraphBuilder;
+import dev.remask.cuda.Nvtx;
 import dev.remask.cuda.PinnedMemory;
 import dev.remask.cuda.Stream;
 import dev.remask.kernel.DiffusionState;
 import dev.remask.kernel.LoopWhile;
+import dev.remask.support.Flight;
+import dev.remask.support.Pending;
 import java.nio.ByteBuffer;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
@@ -24,9 +27,10 @@ import java.util.function.Consumer;
 /// graph launch. No launch has a host argument.
 ///
 /// Graphs are kept by what fixes a step's launches, and the least recently used goes when there are
-/// too many. The first step of a new kind is enqueued launch by launch, which loads every kernel,
-/// cuBLASLt's too (a driver may refuse that inside a capture); the second is captured. A step
-/// allocates nothing on either side. Device thread only.
+/// too many; while the stream is observed each step is enqueued launch by launch, and none is made.
+/// The first step of a new kind is enqueued so in any case, which loads every kernel, cuBLASLt's
+/// too (a driver may refuse that inside a capture); the second is captured. A step allocates
+/// nothing on either side. Device thread only.
 final class StepRunner implements AutoCloseable {
   /// Graphs of LLaDA-8B's size hold some 320 nodes, well under a megabyte: the bound is there so
   /// that ever new shapes cannot grow memory without end.
@@ -49,6 +53,9 @@ final class StepRunner implements AutoCloseable {
 
   /// What the copy of a Progress begins with until the device has written it.
   private static final int NOT_COPIED = -1;
+
+  /// The host's part of a step, in a profiler; its number in the run goes with it.
+  private static final String STEP_RANGE = "step";
 
   /// CUDA_ERROR_NOT_SUPPORTED.
   private static final int NOT_SUPPORTED = 801;
@@ -88,6 +95,18 @@ final class StepRunner implements AutoCloseable {
 
   private final LoopWhile.Buffers loopBuffers;
   private final Event[] inFlight = new Event[IN_FLIGHT];
+
+  /// Of the steps in flight, where they are recorded.
+  private final Pending[] recorded = new Pending[IN_FLIGHT];
+
+  private final String[] launchedBy = new String[IN_FLIGHT];
+
+  /// Of the last run: steps launched kernel by kernel, and as graphs; the graph that repeated the
+  /// others, or null.
+  private int streamSteps;
+
+  private int graphSteps;
+  private Graph repeated;
   private final Map<KindKey, Kind> kinds = new LinkedHashMap<>(16, 0.75f, true);
 
   /// Runs enqueue on `stream`; the caller keeps what `state` names and closes it after this.
@@ -138,16 +157,17 @@ final class StepRunner implements AutoCloseable {
       int[] slots,
       int certainSteps,
       Runnable onPollOrNull) {
+    streamSteps = 0;
+    graphSteps = 0;
+    repeated = null;
     Kind kind = kind(new KindKey(key, slots.length));
-    if (loopWhile == null || kind.stepsOnly) {
+    if (loopWhile == null || kind.stepsOnly || stream.isObserved()) {
       runSteps(kind, enqueueStep, slots, certainSteps, onPollOrNull);
       return;
     }
     if (!kind.loaded) {
-      enqueue(enqueueStep);
-      kind.loaded = true;
-      stream.record(inFlight[0]);
-      await(inFlight[0], onPollOrNull);
+      launchStep(kind, enqueueStep, 0);
+      await(0, slots.length, onPollOrNull);
       if (state.stop().isSet() || !allRun(slots)) {
         return;
       }
@@ -156,6 +176,23 @@ final class StepRunner implements AutoCloseable {
       runSteps(kind, enqueueStep, slots, certainSteps, onPollOrNull);
     } else {
       runLoop(kind, slots, onPollOrNull);
+    }
+  }
+
+  /// Steps of the last run that were enqueued kernel by kernel.
+  int streamSteps() {
+    return streamSteps;
+  }
+
+  /// Steps of the last run that were a graph launch each.
+  int graphSteps() {
+    return graphSteps;
+  }
+
+  /// Tells a recorder how many steps of the last run the device repeated by itself.
+  void recordRepeated(int steps) {
+    if (repeated != null) {
+      repeated.recordBodies(steps);
     }
   }
 
@@ -175,6 +212,7 @@ final class StepRunner implements AutoCloseable {
 
   private void runLoop(Kind kind, int[] slots, Runnable onPollOrNull) {
     state.progressCopy().storeInt(progressOf(slots[0]), NOT_COPIED);
+    repeated = kind.graph;
     kind.graph.launch(stream);
     if (onPollOrNull != null) {
       stream.record(inFlight[0]);
@@ -227,26 +265,42 @@ final class StepRunner implements AutoCloseable {
       int wanted = Math.max(launched + 1, certainSteps);
       while (launched < wanted && (launched == 0 || !state.stop().isSet())) {
         if (launched - done == IN_FLIGHT) {
-          await(inFlight[done++ % IN_FLIGHT], onPollOrNull);
+          await(done++ % IN_FLIGHT, slots.length, onPollOrNull);
         }
-        launchStep(kind, enqueueStep);
-        stream.record(inFlight[launched++ % IN_FLIGHT]);
+        launchStep(kind, enqueueStep, launched++ % IN_FLIGHT);
       }
       while (done < launched) {
-        await(inFlight[done++ % IN_FLIGHT], onPollOrNull);
+        await(done++ % IN_FLIGHT, slots.length, onPollOrNull);
       }
     } while (!state.stop().isSet() && allRun(slots));
   }
 
-  private void launchStep(Kind kind, Consumer<Stream> enqueueStep) {
-    if (kind.graph != null) {
+  /// Launches a step, the end of which `inFlight[place]` tells.
+  private void launchStep(Kind kind, Consumer<Stream> enqueueStep, int place) {
+    recorded[place] = Flight.beginStep();
+    Nvtx.push(STEP_RANGE, streamSteps + graphSteps);
+    try {
+      launch(kind, enqueueStep, place);
+    } finally {
+      Nvtx.pop();
+    }
+    stream.record(inFlight[place]);
+  }
+
+  private void launch(Kind kind, Consumer<Stream> enqueueStep, int place) {
+    // Who observes the launches wants to see each of them, in every step.
+    if (kind.loaded && !stream.isObserved()) {
+      if (kind.graph == null) {
+        kind.graph = stream.capture(() -> enqueue(enqueueStep));
+      }
       kind.graph.launch(stream);
-    } else if (kind.loaded) {
-      kind.graph = stream.capture(() -> enqueue(enqueueStep));
-      kind.graph.launch(stream);
+      launchedBy[place] = Flight.BY_GRAPH;
+      graphSteps++;
     } else {
       enqueue(enqueueStep);
       kind.loaded = true;
+      launchedBy[place] = Flight.BY_STREAM;
+      streamSteps++;
     }
   }
 
@@ -259,8 +313,13 @@ final class StepRunner implements AutoCloseable {
     stream.copyToHost(state.progressCopy(), 0, state.progress(), state.progress().bytes());
   }
 
-  private static void await(Event event, Runnable onPollOrNull) {
-    event.synchronize();
+  private void await(int place, int members, Runnable onPollOrNull) {
+    inFlight[place].synchronize();
+    Pending step = recorded[place];
+    if (step != null) {
+      recorded[place] = null;
+      Flight.endStep(step, launchedBy[place], members);
+    }
     if (onPollOrNull != null) {
       onPollOrNull.run();
     }

@@ -1,6 +1,9 @@
 package dev.remask.diffusion;
 
 import dev.remask.cuda.CudaException;
+import dev.remask.cuda.Nvtx;
+import dev.remask.support.Flight;
+import dev.remask.support.Pending;
 import java.util.ArrayList;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.Executor;
@@ -19,6 +22,14 @@ public final class Ticket {
   private final long deadlineNanos;
   private final StepEvents events = new StepEvents();
 
+  /// Its record and its range in a profiler; null and 0 where nobody looks.
+  private final Pending recorded = Flight.beginRequest();
+
+  private final long range = Nvtx.start("request");
+
+  /// By `System.nanoTime()`; read when its record is written.
+  private final long submittedNanos = System.nanoTime();
+
   /// Whether somebody wants events as they happen, not only at the end.
   private volatile boolean watched;
 
@@ -33,7 +44,7 @@ public final class Ticket {
   private Slot slot;
   private int drained;
   private int passes;
-  private long admittedNanos;
+  private volatile long admittedNanos;
 
   /// `timeoutMillis` 0: no deadline.
   Ticket(Engine engine, SlotRequest request, long timeoutMillis) {
@@ -192,7 +203,31 @@ public final class Ticket {
 
   private void end(Throwable failureOrNull) {
     engine.ended(this);
-    events.end(failureOrNull);
+    events.end(failureOrNull, () -> record(failureOrNull));
+  }
+
+  /// Once, at the end.
+  private void record(Throwable failureOrNull) {
+    Nvtx.end(range);
+    if (recorded == null) {
+      return;
+    }
+    String outcome =
+        switch (failureOrNull) {
+          case null -> "answered";
+          case CancellationException cancelled -> "cancelled";
+          case DeadlineExceededException expired -> "expired";
+          default -> "failed";
+        };
+    Flight.endRequest(
+        recorded,
+        request.canvas().length,
+        request.plan().maskCount(),
+        request.options().blockLength(),
+        failureOrNull == null ? result.forwardPasses() : 0,
+        admittedNanos == 0 ? 0 : admittedNanos - submittedNanos,
+        outcome,
+        failureOrNull);
   }
 
   // The rest: device thread.

@@ -46,7 +46,7 @@ final class AttentionSm80 implements AttentionVariant {
 
   private static Kernel kernel(Module module, int headDim, int tile) {
     return module.kernel(
-        "attention_hd%d_q%d_bf16_sm80".formatted(headDim, tile),
+        "attention_hd" + headDim + "_q" + tile + "_bf16_sm80",
         Parameter.POINTER,
         Parameter.POINTER,
         Parameter.POINTER,

@@ -11,6 +11,7 @@ import java.util.Locale;
 /// | bf16, sm_80 and sm_90a | 1 to 16, 32, 64 | rows 16, 32, 64 | the same | cuBLASLt |
 /// | | 65 to 256 | rows 128, K split over CTAs | the same | cuBLASLt |
 /// | | more | cuBLASLt, else sm_90a, else rows 128 | rows 128 | cuBLASLt |
+/// | packed weights ([Gemm#packs]) | any | packed | packed | (none are packed) |
 ///
 /// Up to some 260 rows a product takes the time that reading its weights takes, and our kernels
 /// fuse what follows it; beyond, its tensor work counts. "cuBLASLt" is where that library is found.
@@ -21,6 +22,7 @@ import java.util.Locale;
 enum GemmChoice {
   LIBRARY,
   PORTABLE,
+  PACKED,
   ROWS16,
   ROWS32,
   ROWS64,

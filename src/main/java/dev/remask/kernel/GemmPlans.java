@@ -8,8 +8,6 @@ import dev.remask.cuda.Stream;
 
 /// The plans of [Gemm]: one for each kind of kernel.
 final class GemmPlans {
-  private static final String OPERATION = "gemm";
-
   private GemmPlans() {}
 
   /// cuBLASLt.
@@ -17,13 +15,13 @@ final class GemmPlans {
     private final Matmul matmul;
 
     Library(MatmulType type, int m, int n, int k, Matmul matmul) {
-      super(type, m, n, k);
+      super(type, m, n, k, Weight.Layout.ROWS);
       this.matmul = matmul;
     }
 
     @Override
-    void enqueue(Stream stream, DeviceBuffer out, DeviceBuffer a, DeviceBuffer w) {
-      matmul.launch(stream, out, a, w);
+    void enqueue(Stream stream, DeviceBuffer out, DeviceBuffer a, Weight w) {
+      matmul.launch(stream, out, a, w.values());
     }
 
     @Override
@@ -43,16 +41,56 @@ final class GemmPlans {
     private final Kernel kernel;
 
     Portable(MatmulType type, int m, int n, int k, Kernel kernel) {
-      super(type, m, n, k);
+      super(type, m, n, k, Weight.Layout.ROWS);
       this.kernel = kernel;
-      Launch.requireGrid(OPERATION, "n / " + Gemm.TILE_N, Launch.ceilDiv(n, Gemm.TILE_N));
+      Launch.requireGrid("gemm", "n / " + Gemm.TILE_N, Launch.ceilDiv(n, Gemm.TILE_N));
     }
 
     @Override
-    void enqueue(Stream stream, DeviceBuffer out, DeviceBuffer a, DeviceBuffer w) {
-      kernel.set(0, out).set(1, a).set(2, w).set(3, m).set(4, n).set(5, k);
+    void enqueue(Stream stream, DeviceBuffer out, DeviceBuffer a, Weight w) {
+      kernel.set(0, out).set(1, a).set(2, w.values()).set(3, m).set(4, n).set(5, k);
       int tilesM = Launch.ceilDiv(m, Gemm.TILE_M);
       kernel.launch(stream, tilesM, Launch.ceilDiv(n, Gemm.TILE_N), 1, THREADS, 0);
+    }
+  }
+
+  /// native/host/gemm_packed.cpp, on weights that are packed.
+  static final class Packed extends Gemm.Plan {
+    private final GemmPacked kernels;
+    private final GemmPacked.Shape shape;
+
+    Packed(MatmulType type, int m, int n, int k, GemmPacked kernels) {
+      super(type, m, n, k, Weight.Layout.PACKED);
+      this.kernels = kernels;
+      shape = new GemmPacked.Shape(m, n, k);
+    }
+
+    @Override
+    void enqueue(Stream stream, DeviceBuffer out, DeviceBuffer a, Weight w) {
+      kernels.launch(stream, type, out, a, w.values(), shape);
+    }
+
+    @Override
+    public boolean fuses(Gemm.Fusion fusion) {
+      return fusion != Gemm.Fusion.SWIGLU || n % 2 == 0;
+    }
+
+    @Override
+    public void launchAdding(Stream stream, DeviceBuffer residual, DeviceBuffer a, Weight w) {
+      requireAdding(residual, a, w);
+      kernels.launchAdding(stream, residual, a, w.values(), shape);
+    }
+
+    @Override
+    public void launchGated(Stream stream, DeviceBuffer out, DeviceBuffer a, Weight w) {
+      requireGated(out, a, w);
+      kernels.launchGated(stream, out, a, w.values(), shape);
+    }
+
+    @Override
+    public void launchRotated(Stream stream, Gemm.Qkv qkv, DeviceBuffer a, Weight w) {
+      requireRotated(qkv, a, w);
+      kernels.launchRotated(stream, qkv, a, w.values(), shape);
     }
   }
 
@@ -62,15 +100,15 @@ final class GemmPlans {
     private final Sm80 other;
 
     Sm90a(MatmulType type, int m, int n, int k, GemmSm90a kernels, GemmSm80 others) {
-      super(type, m, n, k);
+      super(type, m, n, k, Weight.Layout.ROWS);
       this.kernels = kernels;
       other = new Sm80(type, m, n, k, GemmSm80.Tile.ROWS128, others);
     }
 
     @Override
-    void enqueue(Stream stream, DeviceBuffer out, DeviceBuffer a, DeviceBuffer w) {
-      if (GemmSm90a.takes(a, w)) {
-        kernels.launch(stream, type, out, a, w, m, n, k);
+    void enqueue(Stream stream, DeviceBuffer out, DeviceBuffer a, Weight w) {
+      if (GemmSm90a.takes(a, w.values())) {
+        kernels.launch(stream, type, out, a, w.values(), m, n, k);
       } else {
         other.enqueue(stream, out, a, w);
       }
@@ -83,14 +121,14 @@ final class GemmPlans {
     private final GemmSm80 kernels;
 
     Sm80(MatmulType type, int m, int n, int k, GemmSm80.Tile tile, GemmSm80 kernels) {
-      super(type, m, n, k);
+      super(type, m, n, k, Weight.Layout.ROWS);
       GemmSm80.check(tile, m, n, k);
       this.tile = tile;
       this.kernels = kernels;
     }
 
     @Override
-    void enqueue(Stream stream, DeviceBuffer out, DeviceBuffer a, DeviceBuffer w) {
+    void enqueue(Stream stream, DeviceBuffer out, DeviceBuffer a, Weight w) {
       enqueue(
           stream,
           type == MatmulType.BF16_BF16 ? GemmSm80.Epilogue.BF16 : GemmSm80.Epilogue.F32,
@@ -100,13 +138,9 @@ final class GemmPlans {
     }
 
     private void enqueue(
-        Stream stream,
-        GemmSm80.Epilogue epilogue,
-        DeviceBuffer out,
-        DeviceBuffer a,
-        DeviceBuffer w) {
+        Stream stream, GemmSm80.Epilogue epilogue, DeviceBuffer out, DeviceBuffer a, Weight w) {
       kernels.kernel(tile, epilogue).set(0, out);
-      kernels.launch(stream, tile, epilogue, a, w, m, n, k);
+      kernels.launch(stream, tile, epilogue, a, w.values(), m, n, k);
     }
 
     @Override
@@ -115,56 +149,26 @@ final class GemmPlans {
     }
 
     @Override
-    public void launchAdding(Stream stream, DeviceBuffer residual, DeviceBuffer a, DeviceBuffer w) {
-      Launch.requireBuffer(OPERATION, "residual", residual, Float.BYTES, m, n);
-      requireInputs(a, w);
+    public void launchAdding(Stream stream, DeviceBuffer residual, DeviceBuffer a, Weight w) {
+      requireAdding(residual, a, w);
       enqueue(stream, GemmSm80.Epilogue.RESIDUAL, residual, a, w);
     }
 
     @Override
-    public void launchGated(Stream stream, DeviceBuffer out, DeviceBuffer a, DeviceBuffer w) {
-      if (n % 2 != 0) {
-        throw new IllegalArgumentException("gemm: " + n + " columns are no gates and ups");
-      }
-      Launch.requireBuffer(OPERATION, "out", out, DType.BF16.bytes(), m, n / 2);
-      requireInputs(a, w);
+    public void launchGated(Stream stream, DeviceBuffer out, DeviceBuffer a, Weight w) {
+      requireGated(out, a, w);
       enqueue(stream, GemmSm80.Epilogue.SWIGLU, out, a, w);
     }
 
     @Override
-    public void launchRotated(Stream stream, Gemm.Qkv qkv, DeviceBuffer a, DeviceBuffer w) {
-      require(qkv);
-      requireInputs(a, w);
+    public void launchRotated(Stream stream, Gemm.Qkv qkv, DeviceBuffer a, Weight w) {
+      requireRotated(qkv, a, w);
       Kernel kernel = kernels.kernel(tile, GemmSm80.Epilogue.ROPE);
       kernel.set(0, qkv.q()).set(1, qkv.keys()).set(2, qkv.values());
       kernel.set(3, qkv.cosSin()).set(4, qkv.positions()).set(5, qkv.kvRowsOrNull());
       kernel.set(6, qkv.heads()).set(7, qkv.kvHeads()).set(8, qkv.headDim());
       kernel.set(9, qkv.qStride()).set(10, qkv.kvStride());
-      kernels.launch(stream, tile, GemmSm80.Epilogue.ROPE, a, w, m, n, k);
-    }
-
-    private void require(Gemm.Qkv qkv) {
-      int headDim = qkv.headDim();
-      long heads = qkv.heads() + 2L * qkv.kvHeads();
-      if (headDim % 2 != 0 || heads * headDim != n) {
-        throw new IllegalArgumentException(
-            "gemm: %d and twice %d heads of %d are not %d columns, or odd"
-                .formatted(qkv.heads(), qkv.kvHeads(), headDim, n));
-      }
-      int bytes = DType.BF16.bytes();
-      int columns = qkv.heads() * headDim;
-      Launch.requireStrided(OPERATION, "q", qkv.q(), bytes, m, columns, qkv.qStride());
-      int kvColumns = qkv.kvHeads() * headDim;
-      int kvRows = qkv.kvRowsOrNull() == null ? m : 1;
-      Launch.requireStrided(
-          OPERATION, "keys", qkv.keys(), bytes, kvRows, kvColumns, qkv.kvStride());
-      Launch.requireStrided(
-          OPERATION, "values", qkv.values(), bytes, kvRows, kvColumns, qkv.kvStride());
-      Launch.requireBuffer(OPERATION, "cosSin", qkv.cosSin(), Float.BYTES, 1, headDim);
-      Launch.requireBuffer(OPERATION, "positions", qkv.positions(), Integer.BYTES, m, 1);
-      if (qkv.kvRowsOrNull() != null) {
-        Launch.requireBuffer(OPERATION, "kvRows", qkv.kvRowsOrNull(), Integer.BYTES, m, 1);
-      }
+      kernels.launch(stream, tile, GemmSm80.Epilogue.ROPE, a, w.values(), m, n, k);
     }
   }
 }

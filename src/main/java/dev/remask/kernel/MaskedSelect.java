@@ -15,6 +15,16 @@ public final class MaskedSelect {
   /// whatever the batch; 16 slices of LLaDA's 126,464 columns.
   static final int SLICE_WIDTH = 8192;
 
+  /// The most columns of a slice where [HeadSelect] computes its logits first: they are to stay in
+  /// the cache of a core.
+  private static final int HEAD_SLICE_WIDTH = 1024;
+
+  /// Slices there are also the grain in which the cores share the work, so a small vocabulary is
+  /// cut into as many, unless they become narrower than what a slice costs beside its columns.
+  private static final int HEAD_SLICES = 8;
+
+  private static final int HEAD_LEAST_WIDTH = 256;
+
   /// Logits of a thread's load, and ids that share a draw of the noise.
   private static final int LANES = Launch.VECTOR_BYTES / Float.BYTES;
 
@@ -22,6 +32,7 @@ public final class MaskedSelect {
 
   private final Kernel slices;
   private final Kernel merge;
+  private final boolean forHead;
 
   /// What a launch reads and writes, all device memory: logits f32[Rall, columns] (rows of the
   /// block first, those of unconditional copies after), rows and sequences as [DiffusionState] lays
@@ -36,7 +47,9 @@ public final class MaskedSelect {
       DeviceBuffer candidates,
       DeviceBuffer keys) {}
 
-  MaskedSelect(Module module) {
+  /// By the slices of [HeadSelect] where the device has that.
+  MaskedSelect(Module module, boolean forHead) {
+    this.forHead = forHead;
     slices =
         module.kernel(
             "select_slices",
@@ -62,9 +75,19 @@ public final class MaskedSelect {
             Parameter.SPECIAL_TOKENS);
   }
 
-  /// Bytes of scratch memory for `rows` rows of `columns` logits.
+  /// Bytes of scratch memory for `rows` rows of `columns` logits, enough on every device.
   public static long partialBytes(int rows, int columns) {
-    return partialBytes(rows, columns, SLICE_WIDTH);
+    return partialBytes(rows, columns, headSliceWidth(columns));
+  }
+
+  /// Columns of a slice on this device, a function of the vocabulary alone.
+  int sliceWidth(int columns) {
+    return forHead ? headSliceWidth(columns) : SLICE_WIDTH;
+  }
+
+  private static int headSliceWidth(int columns) {
+    int even = Launch.ceilDiv(columns, HEAD_SLICES * Weight.STRIP_ROWS) * Weight.STRIP_ROWS;
+    return Math.clamp(even, HEAD_LEAST_WIDTH, HEAD_SLICE_WIDTH);
   }
 
   private static long partialBytes(int rows, int columns, int sliceWidth) {
@@ -88,7 +111,7 @@ public final class MaskedSelect {
   /// IllegalArgumentException if a buffer is too small or a size out of range (at most 65,535
   /// rows), CudaException if a launch is refused. Rule: LLaDA, generate.py (ML-GSAI/LLaDA).
   public void launch(Stream stream, Buffers buffers, int rows, int columns, SpecialTokens tokens) {
-    launch(stream, buffers, rows, columns, tokens, SLICE_WIDTH);
+    launch(stream, buffers, rows, columns, tokens, sliceWidth(columns));
   }
 
   /// The same with another slice width, a multiple of 4 up to [#SLICE_WIDTH]: tests of many slices
@@ -104,10 +127,8 @@ public final class MaskedSelect {
     if (buffers.floorsOrNull != null) {
       Launch.requireBuffer(OPERATION, "floors", buffers.floorsOrNull, Float.BYTES, rows, 1);
     }
-    long scratch = partialBytes(rows, columns, sliceWidth);
-    Launch.requireBuffer(OPERATION, "partials", buffers.partials, 1, 1, scratch);
-    Launch.requireBuffer(OPERATION, "candidates", buffers.candidates, Integer.BYTES, rows, 1);
-    Launch.requireBuffer(OPERATION, "keys", buffers.keys, Float.BYTES, rows, 1);
+    requireResults(
+        OPERATION, buffers.partials, buffers.candidates, buffers.keys, rows, columns, sliceWidth);
 
     int count = Launch.ceilDiv(columns, sliceWidth);
     slices.set(0, buffers.partials).set(1, buffers.logits).set(2, buffers.rows);
@@ -118,14 +139,52 @@ public final class MaskedSelect {
     int threads = Launch.threads(Launch.ceilDiv(Math.min(sliceWidth, columns), LANES));
     slices.launch(stream, count, rows, 1, threads, 0);
 
-    merge.set(0, buffers.candidates).set(1, buffers.keys).set(2, buffers.partials);
-    merge.set(3, buffers.rows).set(4, buffers.sequences).set(5, rows).set(6, count);
+    merge(
+        stream,
+        buffers.candidates,
+        buffers.keys,
+        buffers.partials,
+        buffers.rows,
+        buffers.sequences,
+        rows,
+        count,
+        tokens);
+  }
+
+  /// Throws IllegalArgumentException if one of what a selection writes is too small.
+  static void requireResults(
+      String operation,
+      DeviceBuffer partials,
+      DeviceBuffer candidates,
+      DeviceBuffer keys,
+      int rows,
+      int columns,
+      int sliceWidth) {
+    long scratch = partialBytes(rows, columns, sliceWidth);
+    Launch.requireBuffer(operation, "partials", partials, 1, 1, scratch);
+    Launch.requireBuffer(operation, "candidates", candidates, Integer.BYTES, rows, 1);
+    Launch.requireBuffer(operation, "keys", keys, Float.BYTES, rows, 1);
+  }
+
+  /// Enqueues the second kernel: candidates and keys from the partial results of `count` slices.
+  void merge(
+      Stream stream,
+      DeviceBuffer candidates,
+      DeviceBuffer keys,
+      DeviceBuffer partials,
+      DeviceBuffer rowTable,
+      DeviceBuffer sequences,
+      int rows,
+      int count,
+      SpecialTokens tokens) {
+    merge.set(0, candidates).set(1, keys).set(2, partials);
+    merge.set(3, rowTable).set(4, sequences).set(5, rows).set(6, count);
     set(merge, 7, tokens);
     int warps = Math.min(rows, THREADS / WARP_THREADS); // a row each
     merge.launch(stream, Launch.ceilDiv(rows, warps), 1, 1, warps * WARP_THREADS, 0);
   }
 
-  private static void set(Kernel kernel, int index, SpecialTokens tokens) {
+  static void set(Kernel kernel, int index, SpecialTokens tokens) {
     kernel.setInts(index, tokens.vocabulary(), tokens.mask(), tokens.eos(), tokens.eot());
   }
 }

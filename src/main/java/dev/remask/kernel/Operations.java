@@ -1,6 +1,8 @@
 package dev.remask.kernel;
 
 import dev.remask.cuda.Context;
+import dev.remask.cuda.DeviceBuffer;
+import dev.remask.cuda.Kernel;
 import dev.remask.cuda.Module;
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -28,9 +30,11 @@ public final class Operations implements AutoCloseable {
   private Constrain constrain;
   private RestrictTokens restrictTokens;
   private MaskedSelect maskedSelect;
+  private Optional<HeadSelect> headSelect;
   private TargetOdds targetOdds;
   private LayRows layRows;
   private Commit commit;
+  private QuantizeRows quantizeRows;
 
   private Operations(Context context, DType dtype, Architecture architecture) {
     this.context = context;
@@ -80,7 +84,9 @@ public final class Operations implements AutoCloseable {
     storeKv = new StoreKv(module("store_kv"), dtype);
     constrain = new Constrain(module("constrain"));
     restrictTokens = new RestrictTokens(module("restrict"));
-    maskedSelect = new MaskedSelect(module("select"));
+    Optional<Kernel> head = HeadSelect.kernel(context, dtype, this::module);
+    maskedSelect = new MaskedSelect(module("select"), head.isPresent());
+    headSelect = head.map(kernel -> new HeadSelect(dtype, kernel, maskedSelect));
     targetOdds = new TargetOdds(module("odds"));
     layRows = new LayRows(module("lay"));
     commit = new Commit(module("commit"));
@@ -146,6 +152,21 @@ public final class Operations implements AutoCloseable {
     return gemm;
   }
 
+  /// Rows as 8-bit integers; loaded when first asked for. Device thread only.
+  public QuantizeRows quantizeRows() {
+    if (quantizeRows == null) {
+      quantizeRows = new QuantizeRows(module("quantize"), dtype);
+    }
+    return quantizeRows;
+  }
+
+  /// Loads the kernels for weights of [Weight.Layout#INT8], whose products keep their rows in
+  /// `scratch`: at least [Gemm#int8ScratchBytes] of the largest, there as long as plans are
+  /// launched. Before such a plan is made; device thread only.
+  public void prepareInt8(DeviceBuffer scratch) {
+    gemm.prepareInt8(module("gemm_int8"), quantizeRows(), scratch);
+  }
+
   /// Bans, biases, allowed sets and choices.
   public Constrain constrain() {
     return constrain;
@@ -166,6 +187,11 @@ public final class Operations implements AutoCloseable {
     return maskedSelect;
   }
 
+  /// The same with the product before it; empty where the device has no such kernel.
+  public Optional<HeadSelect> headSelect() {
+    return headSelect;
+  }
+
   /// What each row of logits stands for: the begin of a step.
   public LayRows layRows() {
     return layRows;
@@ -181,9 +207,9 @@ public final class Operations implements AutoCloseable {
     return loopWhile;
   }
 
-  /// What runs the matrix products, see [Gemm#name].
+  /// What runs the matrix products of a model that owns its weights' memory, see [Gemm#name].
   public String gemmName() {
-    return gemm.name();
+    return gemm.name(gemm.packs(dtype) ? Weight.Layout.PACKED : Weight.Layout.ROWS);
   }
 
   /// Unloads the kernels; nothing may be queued that uses them. A second call does nothing. Any

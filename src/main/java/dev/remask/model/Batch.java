@@ -1,6 +1,7 @@
 package dev.remask.model;
 
 import dev.remask.cuda.DeviceBuffer;
+import dev.remask.kernel.Weight;
 import java.util.concurrent.Callable;
 
 /// A packed pass that is ready to run: where its rows are named and its logits come out.
@@ -20,6 +21,7 @@ public final class Batch {
   private final PassShape shape;
   // Kept, so that forward() allocates nothing.
   private final Callable<Void> pass = this::enqueue;
+  private final Callable<Void> hiddenPass = this::enqueueHidden;
 
   Batch(MaskPredictor predictor, ForwardPass launches, PassShape shape) {
     this.predictor = predictor;
@@ -37,12 +39,28 @@ public final class Batch {
     predictor.context().call(pass);
   }
 
+  /// The same without the product that gives the logits, which are left as they are: for what
+  /// computes them itself, from [#hidden] and [#head].
+  public void forwardHidden() {
+    predictor.context().call(hiddenPass);
+  }
+
   private Void enqueue() {
+    requireCurrent();
+    launches.enqueue();
+    return null;
+  }
+
+  private Void enqueueHidden() {
+    requireCurrent();
+    launches.enqueueHidden();
+    return null;
+  }
+
+  private void requireCurrent() {
     if (!isCurrent()) {
       throw new IllegalStateException("a later batch was prepared, or the predictor is closed");
     }
-    launches.enqueue();
-    return null;
   }
 
   /// Whether no other pass was prepared since: its tables still stand in the workspace, and graphs
@@ -75,6 +93,17 @@ public final class Batch {
   /// Input: `i32[R]`, the packed indices whose logits are wanted; zeroes after `prepare`.
   public DeviceBuffer rowIndex() {
     return launches.rowIndex();
+  }
+
+  /// Output: X[R, D], D the model's width: the normalised rows whose products with the head are the
+  /// logits; overwritten early in the next forward pass.
+  public DeviceBuffer hidden() {
+    return launches.hidden();
+  }
+
+  /// The LM head, X[E, D].
+  public Weight head() {
+    return launches.head();
   }
 
   /// Output: f32[R, E], E the model's embedding_size; overwritten early in the next forward pass.

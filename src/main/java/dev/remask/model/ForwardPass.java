@@ -6,18 +6,21 @@ import dev.remask.cuda.Stream;
 import dev.remask.kernel.Attention;
 import dev.remask.kernel.AttentionWork;
 import dev.remask.kernel.DType;
+import dev.remask.kernel.GatherRows;
 import dev.remask.kernel.Gemm;
 import dev.remask.kernel.Operations;
 import dev.remask.kernel.Rope;
 import dev.remask.kernel.StoreKv;
+import dev.remask.kernel.Weight;
 import java.util.ArrayList;
 import java.util.List;
 
 /// The launches of a forward pass of one key: views of the workspace and sizes, made once and used
 /// for every pass of the key.
 ///
-/// T queries, R rows of logits, both with their padding, E the model's embedding_size. Device
-/// thread only.
+/// T queries, R rows of logits, both with their padding, E the model's embedding_size. From the
+/// last layer's attention on only those rows are computed: no other token's result is read any
+/// more. Device thread only.
 final class ForwardPass {
   private final PassKey key;
   private final ModelConfig config;
@@ -32,15 +35,9 @@ final class ForwardPass {
   private final DeviceBuffer tokenIndex;
   private final DeviceBuffer cacheRows;
   private final DeviceBuffer rowIndex;
-  private final DeviceBuffer residual;
-  private final DeviceBuffer normed;
-  private final DeviceBuffer delta;
+  private final Activations all;
+  private final Activations wanted;
   private final DeviceBuffer qkv;
-  private final DeviceBuffer gateUp;
-  private final DeviceBuffer activated;
-  private final DeviceBuffer rowResidual;
-  private final DeviceBuffer rowDelta;
-  private final DeviceBuffer rowNormed;
   private final DeviceBuffer logits;
 
   private final Rope.Shape ropeShape;
@@ -50,9 +47,34 @@ final class ForwardPass {
   private final Gemm.Qkv rotatedQkv;
   private Gemms gemms;
 
+  /// Buffers of so many rows: all tokens, or those whose logits are wanted. X: the model's dtype.
+  ///
+  /// @param residual f32[rows, D]
+  /// @param normed X[rows, D], of which attention's result takes the place
+  /// @param delta X[rows, D], what a product leaves for the next norm to add
+  /// @param gateUp X[rows, 2·F]
+  /// @param activated X[rows, F]
+  private record Activations(
+      int rows,
+      DeviceBuffer residual,
+      DeviceBuffer normed,
+      DeviceBuffer delta,
+      DeviceBuffer gateUp,
+      DeviceBuffer activated) {}
+
   /// The products of a pass. They are looked up for each pass: their owner keeps those in use.
-  private record Gemms(
-      Gemm.Plan qkv, Gemm.Plan attnOut, Gemm.Plan gateUp, Gemm.Plan ffOut, Gemm.Plan head) {}
+  private record Gemms(Gemm.Plan qkv, AfterAttention all, AfterAttention wanted, Gemm.Plan head) {}
+
+  /// The products of a layer that follow its attention, for the rows of one [Activations].
+  private record AfterAttention(Gemm.Plan attnOut, Gemm.Plan gateUp, Gemm.Plan ffOut) {
+    static AfterAttention of(
+        MaskPredictor predictor, MatmulType type, int rows, Weights.Layer layer) {
+      return new AfterAttention(
+          predictor.gemmPlan(type, rows, layer.attnOut()),
+          predictor.gemmPlan(type, rows, layer.gateUp()),
+          predictor.gemmPlan(type, rows, layer.ffOut()));
+    }
+  }
 
   /// An attention launch of each layer: its sizes, its buffers (of every layer, or one for all),
   /// and the work of the pass at hand.
@@ -97,15 +119,23 @@ final class ForwardPass {
     tokenIndex = table(places.tokenIndex, t);
     cacheRows = table(places.cacheRows, t);
     rowIndex = table(places.rowIndex, rows);
-    residual = buffer(predictor, plan.residual, t, d, Float.BYTES);
-    normed = buffer(predictor, plan.normed, t, d, x);
-    delta = buffer(predictor, plan.delta, t, d, x);
+    all =
+        new Activations(
+            t,
+            buffer(predictor, plan.residual, t, d, Float.BYTES),
+            buffer(predictor, plan.normed, t, d, x),
+            buffer(predictor, plan.delta, t, d, x),
+            buffer(predictor, plan.gateUp, t, 2 * f, x),
+            buffer(predictor, plan.activated, t, f, x));
+    wanted =
+        new Activations(
+            rows,
+            buffer(predictor, plan.rowResidual, rows, d, Float.BYTES),
+            buffer(predictor, plan.rowNormed, rows, d, x),
+            buffer(predictor, plan.rowDelta, rows, d, x),
+            buffer(predictor, plan.rowGateUp, rows, 2 * f, x),
+            buffer(predictor, plan.rowActivated, rows, f, x));
     qkv = buffer(predictor, plan.qkv, t, width, x);
-    gateUp = buffer(predictor, plan.gateUp, t, 2 * f, x);
-    activated = buffer(predictor, plan.activated, t, f, x);
-    rowResidual = buffer(predictor, plan.rowResidual, rows, d, Float.BYTES);
-    rowDelta = buffer(predictor, plan.rowDelta, rows, d, x);
-    rowNormed = buffer(predictor, plan.rowNormed, rows, d, x);
     logits = buffer(predictor, plan.logits, rows, config.embeddingSize(), Float.BYTES);
 
     int headDim = config.headDim();
@@ -149,7 +179,7 @@ final class ForwardPass {
     DeviceBuffer offsets = table(places.whole.queryOffsets(), key.whole().sequences() + 1);
     var buffers =
         new Attention.Buffers(
-            normed,
+            all.normed,
             qkv,
             rotatedQkv.keys(),
             rotatedQkv.values(),
@@ -175,7 +205,7 @@ final class ForwardPass {
     for (KvCache.Layer layer : predictor.cache().layers()) {
       layers.add(
           new Attention.Buffers(
-              normed,
+              all.normed,
               qkv,
               layer.keys(),
               layer.values(),
@@ -211,18 +241,17 @@ final class ForwardPass {
       AttentionGroup wholeGroup,
       AttentionGroup cachedGroup) {
     int t = key.tokens();
-    int d = config.dModel();
-    int f = config.mlpHiddenSize();
     DType dtype = operations.dtype();
     MatmulType inner = dtype == DType.BF16 ? MatmulType.BF16_BF16 : MatmulType.F32_F32;
     MatmulType outer = dtype == DType.BF16 ? MatmulType.BF16_F32 : MatmulType.F32_F32;
+    // The same shapes in each layer.
+    Weights.Layer layer = weights.layers().getFirst();
     gemms =
         new Gemms(
-            predictor.gemmPlan(inner, t, config.qkvWidth(), d),
-            predictor.gemmPlan(inner, t, d, d),
-            predictor.gemmPlan(inner, t, 2 * f, d),
-            predictor.gemmPlan(inner, t, d, f),
-            predictor.gemmPlan(outer, key.rows(), config.embeddingSize(), d));
+            predictor.gemmPlan(inner, t, layer.qkv()),
+            AfterAttention.of(predictor, inner, t, layer),
+            AfterAttention.of(predictor, inner, key.rows(), layer),
+            predictor.gemmPlan(outer, key.rows(), weights.head()));
     if (whole != null) {
       whole.work = wholeGroup.work();
     }
@@ -232,18 +261,24 @@ final class ForwardPass {
     predictor.upload(tables, staging -> places.write(staging, shape, wholeGroup, cachedGroup));
   }
 
-  /// Enqueues the pass.
+  /// Enqueues the pass, logits included.
   void enqueue() {
+    enqueueHidden();
+    gemms.head.launch(stream, logits, wanted.normed, weights.head());
+  }
+
+  /// Enqueues the pass but for its last product.
+  void enqueueHidden() {
     int t = key.tokens();
-    int d = config.dModel();
-    int f = config.mlpHiddenSize();
-    float epsilon = config.rmsNormEps();
-    operations.embedding().launch(stream, residual, weights.embedding(), canvas, tokenIndex, t, d);
+    DeviceBuffer normed = all.normed;
+    operations
+        .embedding()
+        .launch(stream, all.residual, weights.embedding(), canvas, tokenIndex, t, config.dModel());
     // What a layer has left for the norm after it to add; null once it is in the residual stream.
     DeviceBuffer left = null;
     for (int i = 0; i < config.layers(); i++) {
       Weights.Layer layer = weights.layers().get(i);
-      operations.rmsNorm().launch(stream, normed, residual, left, layer.attnNorm(), t, d, epsilon);
+      normalize(all, left, layer.attnNorm());
       if (gemms.qkv.fuses(Gemm.Fusion.ROPE)) {
         gemms.qkv.launchRotated(stream, rotatedQkv, normed, layer.qkv());
       } else {
@@ -251,29 +286,50 @@ final class ForwardPass {
         operations.rope().launch(stream, qkv, weights.ropeTable(), positions, t, ropeShape);
       }
       attend(i);
-      left = addOrLeave(gemms.attnOut, normed, layer.attnOut());
-      operations.rmsNorm().launch(stream, normed, residual, left, layer.ffNorm(), t, d, epsilon);
-      if (gemms.gateUp.fuses(Gemm.Fusion.SWIGLU)) {
-        gemms.gateUp.launchGated(stream, activated, normed, layer.gateUp());
+      if (i < config.layers() - 1) {
+        left = feedForward(layer, all, gemms.all);
       } else {
-        gemms.gateUp.launch(stream, gateUp, normed, layer.gateUp());
-        operations.swiGlu().launch(stream, activated, gateUp, t, f);
+        gatherWanted();
+        left = feedForward(layer, wanted, gemms.wanted);
       }
-      left = addOrLeave(gemms.ffOut, activated, layer.ffOut());
     }
-    // Only the rows whose logits are wanted go on.
-    DType dtype = operations.dtype();
-    int rows = key.rows();
-    operations.gatherRows().launch(stream, rowResidual, residual, rowIndex, rows, d, DType.F32);
-    DeviceBuffer rowLeft = null;
-    if (left != null) {
-      rowLeft = rowDelta;
-      operations.gatherRows().launch(stream, rowDelta, left, rowIndex, rows, d, dtype);
-    }
+    normalize(wanted, left, weights.finalNorm());
+  }
+
+  /// Adds what is left, if anything, and normalises the sum.
+  private void normalize(Activations on, DeviceBuffer left, DeviceBuffer norm) {
     operations
         .rmsNorm()
-        .launch(stream, rowNormed, rowResidual, rowLeft, weights.finalNorm(), rows, d, epsilon);
-    gemms.head.launch(stream, logits, rowNormed, weights.head());
+        .launch(
+            stream,
+            on.normed,
+            on.residual,
+            left,
+            norm,
+            on.rows,
+            config.dModel(),
+            config.rmsNormEps());
+  }
+
+  /// The rows whose logits are wanted, of attention's result and of the residual stream.
+  private void gatherWanted() {
+    int d = config.dModel();
+    GatherRows gather = operations.gatherRows();
+    gather.launch(stream, wanted.residual, all.residual, rowIndex, wanted.rows, d, DType.F32);
+    gather.launch(stream, wanted.normed, all.normed, rowIndex, wanted.rows, d, operations.dtype());
+  }
+
+  /// The rest of a layer after its attention; returns what it leaves for the next norm to add.
+  private DeviceBuffer feedForward(Weights.Layer layer, Activations on, AfterAttention products) {
+    DeviceBuffer left = addOrLeave(products.attnOut, on, on.normed, layer.attnOut());
+    normalize(on, left, layer.ffNorm());
+    if (products.gateUp.fuses(Gemm.Fusion.SWIGLU)) {
+      products.gateUp.launchGated(stream, on.activated, on.normed, layer.gateUp());
+    } else {
+      products.gateUp.launch(stream, on.gateUp, on.normed, layer.gateUp());
+      operations.swiGlu().launch(stream, on.activated, on.gateUp, on.rows, config.mlpHiddenSize());
+    }
+    return addOrLeave(products.ffOut, on, on.activated, layer.ffOut());
   }
 
   /// Attention of both kinds of sequences, each into its own rows of `normed`.
@@ -298,13 +354,13 @@ final class ForwardPass {
   }
 
   /// Adds a product to the residual stream, or leaves it in delta: what the next norm is to add.
-  private DeviceBuffer addOrLeave(Gemm.Plan gemm, DeviceBuffer a, DeviceBuffer w) {
+  private DeviceBuffer addOrLeave(Gemm.Plan gemm, Activations on, DeviceBuffer a, Weight w) {
     if (gemm.fuses(Gemm.Fusion.RESIDUAL)) {
-      gemm.launchAdding(stream, residual, a, w);
+      gemm.launchAdding(stream, on.residual, a, w);
       return null;
     }
-    gemm.launch(stream, delta, a, w);
-    return delta;
+    gemm.launch(stream, on.delta, a, w);
+    return on.delta;
   }
 
   PassKey key() {
@@ -313,6 +369,14 @@ final class ForwardPass {
 
   DeviceBuffer rowIndex() {
     return rowIndex;
+  }
+
+  DeviceBuffer hidden() {
+    return wanted.normed;
+  }
+
+  Weight head() {
+    return weights.head();
   }
 
   DeviceBuffer logits() {

@@ -1,5 +1,6 @@
 package dev.remask.model;
 
+import dev.remask.support.JsonTrees;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -8,9 +9,7 @@ import java.nio.file.Path;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.StreamReadFeature;
 import tools.jackson.core.json.JsonFactory;
-import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
 /// Reads the JSON files of a model folder: strictly, since a key that stands twice or text after
@@ -19,9 +18,6 @@ final class JsonFiles {
   /// Makes parsers that refuse a key that stands twice in an object.
   static final JsonFactory STRICT =
       JsonFactory.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
-
-  private static final JsonMapper MAPPER =
-      JsonMapper.builder(STRICT).enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
 
   private JsonFiles() {}
 
@@ -34,7 +30,7 @@ final class JsonFiles {
         throw ModelException.unsuitable(
             file, "the file", "larger than " + maxBytes + " bytes", "at most that");
       }
-      if (MAPPER.readTree(bytes) instanceof ObjectNode object) {
+      if (JsonTrees.read(STRICT, bytes) instanceof ObjectNode object) {
         return object;
       }
       throw ModelException.unsuitable(file, "the content", "no JSON object", "one JSON object");

@@ -20,9 +20,8 @@ final class KvCache implements AutoCloseable {
 
   /// Throws CudaException if the memory is not there; nothing stays allocated then. Device thread.
   KvCache(Context context, Stream stream, ModelConfig config, DType dtype, int rows) {
-    long width = (long) config.kvHeads() * config.headDim() * dtype.bytes();
-    long bytes = WeightLayout.aligned(Math.multiplyExact(width, (long) rows));
-    memory = context.allocate(Math.multiplyExact(bytes, 2L * config.layers()));
+    long bytes = matrixBytes(config, dtype, rows);
+    memory = context.allocate(bytes(config, dtype, rows));
     try {
       stream.fill(memory.buffer(), (byte) 0);
     } catch (RuntimeException e) {
@@ -35,6 +34,17 @@ final class KvCache implements AutoCloseable {
           new Layer(memory.slice(2 * i * bytes, bytes), memory.slice((2 * i + 1) * bytes, bytes)));
     }
     layers = List.copyOf(all);
+  }
+
+  /// Device memory that a cache of so many rows takes; 0 for none.
+  static long bytes(ModelConfig config, DType dtype, int rows) {
+    return Math.multiplyExact(matrixBytes(config, dtype, rows), 2L * config.layers());
+  }
+
+  /// Keys or values of a layer.
+  private static long matrixBytes(ModelConfig config, DType dtype, int rows) {
+    long width = (long) config.kvHeads() * config.headDim() * dtype.bytes();
+    return WeightLayout.aligned(Math.multiplyExact(width, (long) rows));
   }
 
   List<Layer> layers() {

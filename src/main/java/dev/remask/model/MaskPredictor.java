@@ -11,6 +11,7 @@ import dev.remask.kernel.Attention;
 import dev.remask.kernel.DType;
 import dev.remask.kernel.Gemm;
 import dev.remask.kernel.Operations;
+import dev.remask.kernel.Weight;
 import java.nio.IntBuffer;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
@@ -25,7 +26,7 @@ import java.util.function.Consumer;
 /// context's device thread; one batch is in use at a time.
 public final class MaskPredictor implements AutoCloseable {
   /// Plans kept: those of some dozen batch shapes, each far below a megabyte.
-  private static final int MAX_GEMM_PLANS = 64;
+  private static final int MAX_GEMM_PLANS = 96;
 
   /// Passes kept: each holds sizes and views only, a few kilobytes.
   private static final int MAX_PASSES = 64;
@@ -34,8 +35,8 @@ public final class MaskPredictor implements AutoCloseable {
   /// tensor-core tiles of the matrix products work on so many at once anyway.
   private static final int LEAST_BUCKET = 8;
 
-  /// Gemm plans depend on the shape only.
-  private record GemmShape(MatmulType type, int m, int n, int k) {}
+  /// Gemm plans depend on the shape only, and on how the weights lie.
+  private record GemmShape(MatmulType type, int m, int n, int k, Weight.Layout layout) {}
 
   private final Context context;
   private final ModelConfig config;
@@ -64,19 +65,32 @@ public final class MaskPredictor implements AutoCloseable {
       Path folder,
       ModelConfig config,
       DType dtype,
+      Quantization quantization,
       WorkspaceLimits limits,
       WeightMemory weightMemoryOrNull,
       ProgressListener progress) {
     this.context = context;
     this.config = config;
     this.limits = limits;
-    this.plan = new WorkspacePlan(config, dtype, limits);
+    this.plan = new WorkspacePlan(config, dtype, quantization, limits);
     try {
       stream = own(context.workStream());
       operations = own(Operations.load(context, dtype));
       weights =
-          own(Weights.load(context, stream, folder, config, dtype, weightMemoryOrNull, progress));
+          own(
+              Weights.load(
+                  context,
+                  stream,
+                  operations,
+                  folder,
+                  config,
+                  quantization,
+                  weightMemoryOrNull,
+                  progress));
       workspace = own(context.allocate(plan.totalBytes()));
+      if (quantization == Quantization.INT8) {
+        operations.prepareInt8(workspace.slice(plan.quantized.offset(), plan.quantized.bytes()));
+      }
       cache =
           limits.maxCacheTokens() == 0
               ? null
@@ -106,20 +120,23 @@ public final class MaskPredictor implements AutoCloseable {
       DType dtype,
       WorkspaceLimits limits,
       ProgressListener progress) {
-    return load(context, folder, dtype, limits, null, progress);
+    return load(context, folder, dtype, Quantization.NONE, limits, null, progress);
   }
 
-  /// The same with its weights in memory that somebody else owns; null: in its own.
+  /// The same with its matrices kept as `quantization` says, and its weights in memory that
+  /// somebody else owns; null: in its own.
   public static MaskPredictor load(
       Context context,
       Path folder,
       DType dtype,
+      Quantization quantization,
       WorkspaceLimits limits,
       WeightMemory weightMemoryOrNull,
       ProgressListener progress) {
     ModelConfig config = ModelConfig.read(folder);
     return context.call(() ->
-        new MaskPredictor(context, folder, config, dtype, limits, weightMemoryOrNull, progress));
+        new MaskPredictor(
+            context, folder, config, dtype, quantization, limits, weightMemoryOrNull, progress));
   }
 
   /// What config.json says.
@@ -130,6 +147,11 @@ public final class MaskPredictor implements AutoCloseable {
   /// The kernels, loaded for this predictor's dtype.
   public Operations operations() {
     return operations;
+  }
+
+  /// What runs its matrix products, see [Gemm#name].
+  public String gemmName() {
+    return operations.gemm().name(weights.layout());
   }
 
   /// Its weights, for another predictor in the same CUDA context to share while this one is open.
@@ -153,6 +175,15 @@ public final class MaskPredictor implements AutoCloseable {
   public long plannedBytes() {
     long cacheBytes = cache == null ? 0 : cache.bytes();
     return plan.totalBytes() + cacheBytes + weights.bytes() + operations.gemm().workspaceBytes();
+  }
+
+  /// Device memory that weights, workspace and cache of such a model take, in bytes; what a
+  /// cuBLASLt takes to work comes on top.
+  public static long requiredBytes(
+      ModelConfig config, DType dtype, Quantization quantization, WorkspaceLimits limits) {
+    return new WorkspacePlan(config, dtype, quantization, limits).totalBytes()
+        + KvCache.bytes(config, dtype, limits.maxCacheTokens())
+        + Weights.requiredBytes(config, dtype, quantization);
   }
 
   /// Makes this pass the current one, over the ids in `canvas`, `i32[C]` of device memory that the
@@ -265,16 +296,17 @@ public final class MaskPredictor implements AutoCloseable {
     stream.record(uploaded);
   }
 
-  /// A plan for this shape, from the last ones used or made now. Not while a capture is under way.
-  Gemm.Plan gemmPlan(MatmulType type, int m, int n, int k) {
-    var shape = new GemmShape(type, m, n, k);
+  /// A plan for `m` rows times `weight`, from the last ones used or made now. Not while a capture
+  /// is under way.
+  Gemm.Plan gemmPlan(MatmulType type, int m, Weight weight) {
+    var shape = new GemmShape(type, m, weight.n(), weight.k(), weight.layout());
     Gemm.Plan plan = gemmPlans.get(shape);
     if (plan == null) {
       if (gemmPlans.size() == MAX_GEMM_PLANS) {
         // Not one of the batch being made: that has just used its few.
         gemmPlans.pollFirstEntry().getValue().close();
       }
-      plan = operations.gemm().plan(type, m, n, k);
+      plan = operations.gemm().plan(type, m, shape.n(), shape.k(), shape.layout());
       gemmPlans.put(shape, plan);
     }
     return plan;

@@ -26,14 +26,31 @@ final class WeightLayout {
     }
   }
 
-  /// Device memory that holds the elements of its sources, one after the other.
-  record Region(long offset, long bytes, List<Source> sources) {}
+  /// Device memory that holds the elements of its sources, one after the other; with a scale for
+  /// each row behind them, if `quantized`.
+  record Region(long offset, long bytes, List<Source> sources, boolean quantized) {
+    /// Where the scales begin.
+    long scalesOffset() {
+      return offset + aligned(bytes);
+    }
+
+    /// Rows of a matrix: those of its sources.
+    long rows() {
+      return sources.stream().mapToLong(source -> source.shape().getFirst()).sum();
+    }
+
+    /// Columns of a matrix: the same for all of its sources.
+    long columns() {
+      return sources.getFirst().shape().getLast();
+    }
+  }
 
   /// The regions of one transformer block.
   record Layer(
       Region attnNorm, Region qkv, Region attnOut, Region ffNorm, Region gateUp, Region ffOut) {}
 
   private final DType dtype;
+  private final Quantization quantization;
   private final List<Region> regions = new ArrayList<>();
   private final List<Layer> layers = new ArrayList<>();
   private final Region embedding;
@@ -41,10 +58,11 @@ final class WeightLayout {
   private final Region head;
   private final boolean tied;
   private long totalBytes;
-  private long weightBytes;
+  private long sourceBytes;
 
-  WeightLayout(ModelConfig config, DType dtype) {
+  WeightLayout(ModelConfig config, DType dtype, Quantization quantization) {
     this.dtype = dtype;
+    this.quantization = quantization;
     this.tied = config.weightTying();
     long d = config.dModel();
     long q = (long) config.heads() * config.headDim();
@@ -57,17 +75,17 @@ final class WeightLayout {
       layers.add(
           new Layer(
               region(vector(block + "attn_norm", d)),
-              region(
+              product(
                   matrix(block + "q_proj", q, d),
                   matrix(block + "k_proj", kv, d),
                   matrix(block + "v_proj", kv, d)),
-              region(matrix(block + "attn_out", d, q)),
+              product(matrix(block + "attn_out", d, q)),
               region(vector(block + "ff_norm", d)),
-              region(matrix(block + "ff_proj", f, d), matrix(block + "up_proj", f, d)),
-              region(matrix(block + "ff_out", d, f))));
+              product(matrix(block + "ff_proj", f, d), matrix(block + "up_proj", f, d)),
+              product(matrix(block + "ff_out", d, f))));
     }
     finalNorm = region(vector("ln_f", d));
-    head = tied ? embedding : region(matrix("ff_out", e, d));
+    head = tied ? embedding : product(matrix("ff_out", e, d));
   }
 
   /// Checks that a checkpoint holds exactly these tensors, in a type that can be loaded.
@@ -122,14 +140,26 @@ final class WeightLayout {
   }
 
   private Region region(Source... sources) {
+    return region(false, sources);
+  }
+
+  /// Weights of a product.
+  private Region product(Source... sources) {
+    return region(quantization == Quantization.INT8, sources);
+  }
+
+  private Region region(boolean quantized, Source... sources) {
     long elements = 0;
     for (Source source : sources) {
       elements = Math.addExact(elements, source.elements());
     }
-    long bytes = Math.multiplyExact(elements, dtype.bytes());
-    var region = new Region(totalBytes, bytes, List.of(sources));
+    long bytes = Math.multiplyExact(elements, quantized ? Byte.BYTES : dtype.bytes());
+    var region = new Region(totalBytes, bytes, List.of(sources), quantized);
     totalBytes = Math.addExact(totalBytes, aligned(bytes));
-    weightBytes += bytes;
+    if (quantized) {
+      totalBytes = Math.addExact(totalBytes, aligned(region.rows() * Float.BYTES));
+    }
+    sourceBytes += Math.multiplyExact(elements, dtype.bytes());
     regions.add(region);
     return region;
   }
@@ -158,13 +188,34 @@ final class WeightLayout {
     return head;
   }
 
+  /// Whether the head is the embedding.
+  boolean tied() {
+    return tied;
+  }
+
+  /// Whether a region is a matrix that is only multiplied by, so that its elements may lie in an
+  /// order that suits that.
+  boolean isForProducts(Region region) {
+    return region != embedding && region.sources().getFirst().shape().size() == 2;
+  }
+
   /// Bytes from the start of the first region to the end of the last, padding included.
   long totalBytes() {
     return totalBytes;
   }
 
-  /// Bytes of weights, without padding.
-  long weightBytes() {
-    return weightBytes;
+  /// Whether there are matrices to be quantised.
+  boolean quantizes() {
+    return mostQuantizedColumns() > 0;
+  }
+
+  /// Columns of the widest matrix that is to be quantised; 0: there is none.
+  long mostQuantizedColumns() {
+    return regions.stream().filter(Region::quantized).mapToLong(Region::columns).max().orElse(0);
+  }
+
+  /// Bytes of all elements in the dtype: what is copied to the device.
+  long sourceBytes() {
+    return sourceBytes;
   }
 }

@@ -7,6 +7,7 @@ import dev.remask.cuda.Event;
 import dev.remask.cuda.PinnedMemory;
 import dev.remask.cuda.Stream;
 import dev.remask.kernel.DType;
+import dev.remask.kernel.QuantizeRows;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
@@ -19,6 +20,12 @@ final class WeightUploader implements AutoCloseable {
   /// Writes the next chunk of `elements`, starting at `first`, to the start of `into`.
   interface Filler {
     void fill(long first, int elements, MemorySegment into);
+  }
+
+  /// Enqueues what is to be done with the next chunk of `elements`, starting at `first`, which
+  /// stands at the start of `from`.
+  interface Taker {
+    void take(long first, int elements, PinnedMemory from);
   }
 
   /// Hears how many bytes a chunk had.
@@ -75,33 +82,80 @@ final class WeightUploader implements AutoCloseable {
     }
   }
 
-  /// Copies a tensor to `to`, converted to `dtype`.
+  /// Copies a tensor of a mapped file to `to`, converted to `dtype`.
   void upload(MemorySegment from, TensorType type, DeviceBuffer to, DType dtype) {
-    int fileBytes = type.bits() / Byte.SIZE;
+    upload(to, dtype.bytes(), converter(from, type, dtype));
+  }
+
+  /// The same, `columns` elements a row, into 8-bit integers and a scale for each row. A chunk goes
+  /// through `staging`, device memory of this uploader's chunk size: never is there a whole tensor.
+  void quantize(
+      MemorySegment from,
+      TensorType type,
+      DType dtype,
+      int columns,
+      QuantizeRows quantizer,
+      DeviceBuffer staging,
+      DeviceBuffer to,
+      DeviceBuffer scales) {
+    int bytes = dtype.bytes();
     upload(
-        to,
-        dtype.bytes(),
-        (first, elements, into) ->
-            Conversion.convert(from.asSlice(first * fileBytes), type, into, dtype, elements));
+        to.bytes(),
+        chunkBytes / bytes / columns * columns,
+        bytes,
+        converter(from, type, dtype),
+        (first, elements, chunk) -> {
+          stream.copyToDevice(
+              staging.slice(0, (long) elements * bytes), chunk, 0, (long) elements * bytes);
+          int rows = elements / columns;
+          long row = first / columns;
+          quantizer.launch(
+              stream,
+              to.slice(first, elements),
+              scales.slice(row * Float.BYTES, (long) rows * Float.BYTES),
+              staging,
+              rows,
+              columns);
+        });
+  }
+
+  /// What has been read leaves this process's memory at once: on the software device the weights
+  /// would otherwise stand there twice.
+  private static Filler converter(MemorySegment from, TensorType type, DType dtype) {
+    int fileBytes = type.bits() / Byte.SIZE;
+    return (first, elements, into) -> {
+      MemorySegment chunk = from.asSlice(first * fileBytes, (long) elements * fileBytes);
+      Conversion.convert(chunk, type, into, dtype, elements);
+      chunk.unload();
+    };
   }
 
   /// Fills `to` with elements of `elementBytes` bytes that `filler` makes.
   void upload(DeviceBuffer to, int elementBytes, Filler filler) {
-    long total = to.bytes() / elementBytes;
-    long most = chunkBytes / elementBytes;
+    upload(
+        to.bytes() / elementBytes,
+        chunkBytes / elementBytes,
+        elementBytes,
+        filler,
+        (first, elements, chunk) -> {
+          long bytes = (long) elements * elementBytes;
+          stream.copyToDevice(to.slice(first * elementBytes, bytes), chunk, 0, bytes);
+        });
+  }
+
+  private void upload(long total, long most, int elementBytes, Filler filler, Taker taker) {
     for (long first = 0; first < total; first += most) {
       int elements = (int) Math.min(most, total - first);
-      long bytes = (long) elements * elementBytes;
       Slot slot = slots.get(next);
       next = (next + 1) % BUFFERS;
       if (slot.used) {
         slot.copied.synchronize();
       }
       filler.fill(first, elements, MemorySegment.ofBuffer(slot.memory.buffer()));
-      stream.copyToDevice(to.slice(first * elementBytes, bytes), slot.memory, 0, bytes);
+      taker.take(first, elements, slot.memory);
       stream.record(slot.copied);
       slot.used = true;
-      listener.onChunk(bytes);
+      listener.onChunk((long) elements * elementBytes);
     }
   }
 

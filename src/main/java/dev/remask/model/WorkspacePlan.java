@@ -2,13 +2,17 @@ package dev.remask.model;
 
 import dev.remask.kernel.Attention;
 import dev.remask.kernel.DType;
+import dev.remask.kernel.Gemm;
 
 /// Where every buffer of a forward pass stands in one block of device memory.
 ///
 /// Buffers that never live at the same time share bytes. A pass has three phases, each with its own
-/// view of the scratch part: attention (qkv), feed-forward (gateUp, activated), head (the gathered
-/// rows and the logits, which stay until the next pass begins). Attention writes where its
-/// normalised input stood, since the QKV GEMM has consumed that.
+/// view of the scratch part: attention (qkv), feed-forward (gateUp, activated), and the rows whose
+/// logits are wanted, from the last layer's attention on: what is gathered and, one after the
+/// other, their feed-forward buffers and the logits, which stay until the next pass begins.
+/// Attention writes where its normalised input stood, since the QKV GEMM has consumed that. Room
+/// for logits is planned even where steps choose without them, since the next request may need
+/// them; on the software device memory that nothing was written to takes no pages.
 final class WorkspacePlan {
   /// Bytes of the block: from `offset`, `bytes` long.
   record Extent(long offset, long bytes) {}
@@ -17,6 +21,10 @@ final class WorkspacePlan {
   final Extent residual;
   final Extent normed;
   final Extent delta;
+
+  /// The rows of a product as 8-bit integers; empty without quantization.
+  final Extent quantized;
+
   final Extent qkv;
   final Extent attentionScratch;
   final Extent gateUp;
@@ -24,10 +32,13 @@ final class WorkspacePlan {
   final Extent rowResidual;
   final Extent rowDelta;
   final Extent rowNormed;
+  final Extent rowGateUp;
+  final Extent rowActivated;
   final Extent logits;
   private final long totalBytes;
 
-  WorkspacePlan(ModelConfig config, DType dtype, WorkspaceLimits limits) {
+  WorkspacePlan(
+      ModelConfig config, DType dtype, Quantization quantization, WorkspaceLimits limits) {
     long t = limits.maxTokens();
     long rows = limits.maxRows();
     long d = config.dModel();
@@ -37,6 +48,13 @@ final class WorkspacePlan {
     residual = lasting.take(t, d, Float.BYTES);
     normed = lasting.take(t, d, dtype.bytes());
     delta = lasting.take(t, d, dtype.bytes());
+    quantized =
+        lasting.take(
+            quantization == Quantization.NONE
+                ? 0
+                : Gemm.int8ScratchBytes(Math.max(t, rows), Math.max(d, f)),
+            1,
+            1);
     var attention = new Cursor(lasting.end);
     qkv = attention.take(t, config.qkvWidth(), dtype.bytes());
     attentionScratch = attention.take(attentionScratchBytes(config, dtype, limits), 1, 1);
@@ -47,8 +65,12 @@ final class WorkspacePlan {
     rowResidual = head.take(rows, d, Float.BYTES);
     rowDelta = head.take(rows, d, dtype.bytes());
     rowNormed = head.take(rows, d, dtype.bytes());
+    var rowFeedForward = new Cursor(head.end);
+    rowGateUp = rowFeedForward.take(rows, 2 * f, dtype.bytes());
+    rowActivated = rowFeedForward.take(rows, f, dtype.bytes());
     logits = head.take(rows, config.embeddingSize(), Float.BYTES);
-    totalBytes = Math.max(attention.end, Math.max(feedForward.end, head.end));
+    totalBytes =
+        Math.max(Math.max(attention.end, feedForward.end), Math.max(rowFeedForward.end, head.end));
   }
 
   /// Partial results of attention over split keys. f32 has none, nor has a pass without a cache.

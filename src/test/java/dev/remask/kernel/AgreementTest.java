@@ -109,7 +109,7 @@ class AgreementTest {
           MatmulType type = dtype == DType.BF16 ? MatmulType.BF16_F32 : MatmulType.F32_F32;
           var logits = bench.poison(DType.F32, TOKENS * COLUMNS);
           try (Gemm.Plan plan = o.gemm().plan(type, TOKENS, COLUMNS, WIDTH)) {
-            plan.launch(stream, logits.buffer(), delta, weights);
+            plan.launch(stream, logits.buffer(), delta, Weight.rows(weights, COLUMNS, WIDTH));
             results.put("gemm", logits.read());
           }
         });

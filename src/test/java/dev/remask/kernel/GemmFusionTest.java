@@ -15,7 +15,7 @@ import dev.remask.testing.OnSoftwareDevices;
 import dev.remask.testing.Seed;
 import dev.remask.testing.TestDevices;
 import java.util.Arrays;
-import java.util.function.Consumer;
+import java.util.function.BiConsumer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -36,19 +36,27 @@ class GemmFusionTest {
 
   /// Operands on the device, and the f32 sums of the own kernels.
   private record Product(
-      KernelBench bench, Seed seed, int m, int n, DeviceBuffer a, DeviceBuffer w) {
-    static Product random(KernelBench bench, Seed seed, int m, int n) {
+      KernelBench bench, DType dtype, Seed seed, int m, int n, DeviceBuffer a, Weight w) {
+    static Product random(KernelBench bench, DType dtype, Seed seed, int m, int n) {
+      Weight rows = Weight.rows(bench.floats(dtype, seed.normals(n * K, 0.05f)).buffer(), n, K);
+      Gemm gemm = bench.operations.gemm();
       return new Product(
           bench,
+          dtype,
           seed,
           m,
           n,
-          bench.floats(DType.BF16, seed.normals(m * K, 1)).buffer(),
-          bench.floats(DType.BF16, seed.normals(n * K, 0.05f)).buffer());
+          bench.floats(dtype, seed.normals(m * K, 1)).buffer(),
+          gemm.packs(dtype) ? gemm.pack(bench.stream, rows, dtype) : rows);
+    }
+
+    /// Of the kind whose results have the type of the inputs.
+    Gemm.Plan plan(int rows) {
+      return plan(dtype == DType.BF16 ? MatmulType.BF16_BF16 : MatmulType.F32_F32, rows);
     }
 
     Gemm.Plan plan(MatmulType type, int rows) {
-      return bench.operations.gemm().plan(type, rows, n, K);
+      return bench.operations.gemm().plan(type, rows, n, K, w.layout());
     }
 
     float[] sums() {
@@ -57,8 +65,9 @@ class GemmFusionTest {
 
     float[] sums(int first, int rows) {
       var out = bench.poison(DType.F32, rows * n);
-      try (Gemm.Plan plan = plan(MatmulType.BF16_F32, rows)) {
-        long begin = (long) first * K * DType.BF16.bytes();
+      MatmulType type = dtype == DType.BF16 ? MatmulType.BF16_F32 : MatmulType.F32_F32;
+      try (Gemm.Plan plan = plan(type, rows)) {
+        long begin = (long) first * K * dtype.bytes();
         plan.launch(bench.stream, out.buffer(), a.slice(begin, a.bytes() - begin), w);
         return out.read();
       }
@@ -66,19 +75,23 @@ class GemmFusionTest {
 
     @Override
     public String toString() {
-      return m + "x" + n + "x" + K + ", " + seed;
+      return dtype + " " + m + "x" + n + "x" + K + " " + w.layout() + ", " + seed;
     }
   }
 
-  /// The families that fuse, with `REMASK_GEMM=own`.
-  private static void onFusing(DeviceSpec device, Consumer<KernelBench> body) {
+  /// The families that fuse, with `REMASK_GEMM=own`, and the types of weights that they do it for.
+  private static void onFusing(DeviceSpec device, BiConsumer<KernelBench, DType> body) {
     System.setProperty(SETTING, "own");
     KernelBench.on(
         device,
         DType.BF16,
         bench -> {
-          if (bench.architecture != Architecture.PORTABLE) {
-            body.accept(bench);
+          for (DType dtype : DType.values()) {
+            boolean tensorCores =
+                bench.architecture != Architecture.PORTABLE && dtype == DType.BF16;
+            if (tensorCores || bench.operations.gemm().packs(dtype)) {
+              body.accept(bench, dtype);
+            }
           }
         });
   }
@@ -88,8 +101,8 @@ class GemmFusionTest {
     Seed seed = Seed.fresh();
     onFusing(
         device,
-        bench -> {
-          Product product = Product.random(bench, seed, 300, 72);
+        (bench, dtype) -> {
+          Product product = Product.random(bench, dtype, seed, 300, 72);
           float[] all = product.sums();
           for (int rows : ROWS) {
             int first = (product.m - rows) / 2;
@@ -111,16 +124,16 @@ class GemmFusionTest {
     Seed seed = Seed.fresh();
     onFusing(
         device,
-        bench -> {
+        (bench, dtype) -> {
           for (int m : ROWS) {
-            Product product = Product.random(bench, seed, m, 40);
+            Product product = Product.random(bench, dtype, seed, m, 40);
             float[] before = seed.normals(m * product.n, 1);
             var residual = bench.floats(DType.F32, before);
             float[] expected = product.sums();
             for (int i = 0; i < expected.length; i++) {
               expected[i] += before[i];
             }
-            try (Gemm.Plan plan = product.plan(MatmulType.BF16_BF16, m)) {
+            try (Gemm.Plan plan = product.plan(m)) {
               assertTrue(plan.fuses(Gemm.Fusion.RESIDUAL));
               plan.launchAdding(bench.stream, residual.buffer(), product.a, product.w);
               assertArrayEquals(expected, residual.read(), product.toString());
@@ -139,10 +152,10 @@ class GemmFusionTest {
     Seed seed = Seed.fresh();
     onFusing(
         device,
-        bench -> {
+        (bench, dtype) -> {
           for (int m : ROWS) {
             int width = 37;
-            Product product = Product.random(bench, seed, m, 2 * width);
+            Product product = Product.random(bench, dtype, seed, m, 2 * width);
             float[] sums = product.sums();
             var expected = new double[m * width];
             for (int i = 0; i < expected.length; i++) {
@@ -150,8 +163,8 @@ class GemmFusionTest {
               double up = sums[i / width * 2 * width + width + i % width];
               expected[i] = gate / (1 + Math.exp(-gate)) * up;
             }
-            var out = bench.poison(DType.BF16, expected.length);
-            try (Gemm.Plan plan = product.plan(MatmulType.BF16_BF16, m)) {
+            var out = bench.poison(dtype, expected.length);
+            try (Gemm.Plan plan = product.plan(m)) {
               plan.launchGated(bench.stream, out.buffer(), product.a, product.w);
               assertRounded(expected, out.read(), product);
             }
@@ -169,10 +182,10 @@ class GemmFusionTest {
     Seed seed = Seed.fresh();
     onFusing(
         device,
-        bench -> {
+        (bench, dtype) -> {
           for (int m : ROWS) {
-            rotates(bench, seed, m, false);
-            rotates(bench, seed, m, true);
+            rotates(bench, dtype, seed, m, false);
+            rotates(bench, dtype, seed, m, true);
           }
         });
   }
@@ -182,13 +195,13 @@ class GemmFusionTest {
     rotated_turnsQAndK_andWritesKAndVToTheirRows(gpu);
   }
 
-  private static void rotates(KernelBench bench, Seed seed, int m, boolean mapped) {
+  private static void rotates(KernelBench bench, DType dtype, Seed seed, int m, boolean mapped) {
     int heads = 2;
     int headDim = 12;
     int qStride = heads * headDim + 4;
     int kvStride = headDim + 2;
     int kvRows = mapped ? m + 5 : m;
-    Product product = Product.random(bench, seed, m, (heads + 2) * headDim);
+    Product product = Product.random(bench, dtype, seed, m, (heads + 2) * headDim);
     float[] angles = seed.normals(7 * headDim, 1);
     var positions = new int[m];
     var rows = new int[m];
@@ -220,9 +233,9 @@ class GemmFusionTest {
         }
       }
     }
-    var qOut = bench.poison(DType.BF16, q.length);
-    var keysOut = bench.poison(DType.BF16, keys.length);
-    var valuesOut = bench.poison(DType.BF16, values.length);
+    var qOut = bench.poison(dtype, q.length);
+    var keysOut = bench.poison(dtype, keys.length);
+    var valuesOut = bench.poison(dtype, values.length);
     var qkv =
         new Gemm.Qkv(
             qOut.buffer(),
@@ -236,7 +249,7 @@ class GemmFusionTest {
             headDim,
             qStride,
             kvStride);
-    try (Gemm.Plan plan = product.plan(MatmulType.BF16_BF16, m)) {
+    try (Gemm.Plan plan = product.plan(m)) {
       plan.launchRotated(bench.stream, qkv, product.a, product.w);
       assertRounded(q, qOut.read(), product);
       assertRounded(keys, keysOut.read(), product);
@@ -261,7 +274,7 @@ class GemmFusionTest {
         actual[i] = 0;
       }
       bounds[i] =
-          KernelBench.unitRoundoff(DType.BF16) * Math.abs(wanted[i])
+          KernelBench.unitRoundoff(product.dtype) * Math.abs(wanted[i])
               + 16 * Numbers.F32_UNIT_ROUNDOFF * largest;
     }
     Numbers.assertWithin(wanted, actual, bounds, product.toString());
@@ -280,7 +293,7 @@ class GemmFusionTest {
             DeviceBuffer x = bench.poison(DType.F32, 64).buffer();
             assertThrows(
                 UnsupportedOperationException.class,
-                () -> plan.launchAdding(bench.stream, x, x, x));
+                () -> plan.launchAdding(bench.stream, x, x, Weight.rows(x, 4, 8)));
           }
         });
   }
@@ -289,15 +302,16 @@ class GemmFusionTest {
   void fusedLaunches_refuseShapesThatDoNotFit() {
     onFusing(
         TestDevices.emulator(),
-        bench -> {
+        (bench, dtype) -> {
           DeviceBuffer x = bench.poison(DType.F32, 64).buffer();
+          Weight w = Weight.rows(x, 5, 8);
           try (Gemm.Plan plan = bench.operations.gemm().plan(MatmulType.BF16_BF16, 2, 5, 8)) {
             assertFalse(plan.fuses(Gemm.Fusion.SWIGLU));
             assertThrows(
-                IllegalArgumentException.class, () -> plan.launchGated(bench.stream, x, x, x));
+                IllegalArgumentException.class, () -> plan.launchGated(bench.stream, x, x, w));
             var qkv = new Gemm.Qkv(x, x, x, x, x, null, 1, 1, 2, 2, 2);
             assertThrows(
-                IllegalArgumentException.class, () -> plan.launchRotated(bench.stream, qkv, x, x));
+                IllegalArgumentException.class, () -> plan.launchRotated(bench.stream, qkv, x, w));
           }
         });
   }

@@ -147,6 +147,24 @@ final class KernelBench implements AutoCloseable {
     }
   }
 
+  /// An array of bytes on the device.
+  final class Bytes {
+    private final Guarded memory;
+
+    private Bytes(int count, int skew) {
+      memory = new Guarded(count, skew);
+    }
+
+    DeviceBuffer buffer() {
+      return memory.buffer();
+    }
+
+    /// The values after all work queued so far; fails if a guard was overwritten.
+    byte[] read() {
+      return memory.read().toArray(ValueLayout.JAVA_BYTE);
+    }
+  }
+
   private final class Guarded {
     private final DeviceMemory memory;
     private final long begin;
@@ -217,6 +235,18 @@ final class KernelBench implements AutoCloseable {
   /// The same, `skew` elements off the alignment that vector accesses need.
   Floats poison(DType type, int count, int skew) {
     return new Floats(type, count, skew);
+  }
+
+  /// `values` on the device, `skew` bytes off the alignment that vector accesses need.
+  Bytes bytes(byte[] values, int skew) {
+    var bytes = new Bytes(values.length, skew);
+    bytes.memory.write(segment -> segment.copyFrom(MemorySegment.ofArray(values)));
+    return bytes;
+  }
+
+  /// `count` bytes of -1 on the device.
+  Bytes poisonBytes(int count, int skew) {
+    return new Bytes(count, skew);
   }
 
   /// `values` on the device.

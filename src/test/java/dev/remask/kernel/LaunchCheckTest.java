@@ -94,7 +94,10 @@ class LaunchCheckTest {
                       shape,
                       work));
       try (Gemm.Plan plan = o.gemm().plan(MatmulType.F32_F32, 2, 3, 4)) {
-        refused("gemm: w", () -> plan.launch(stream, large, large, small));
+        refused("gemm: w", () -> plan.launch(stream, large, large, Weight.rows(small, 3, 4)));
+        refused("gemm: w", () -> plan.launch(stream, large, large, Weight.rows(large, 4, 3)));
+        var packed = new Weight(large, 3, 4, Weight.Layout.PACKED, null);
+        refused("gemm: w", () -> plan.launch(stream, large, large, packed));
       }
       refused(
           "select: partials",

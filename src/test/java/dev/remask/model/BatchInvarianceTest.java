@@ -2,6 +2,7 @@ package dev.remask.model;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 
+import dev.remask.cuda.Context;
 import dev.remask.cuda.DeviceSpec;
 import dev.remask.kernel.DType;
 import dev.remask.testing.GpuTest;
@@ -11,9 +12,12 @@ import dev.remask.testing.TestDevices;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
+import java.util.SplittableRandom;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -61,18 +65,44 @@ class BatchInvarianceTest {
     }
   }
 
+  /// Sums of integers are exact, so there no setting is needed.
+  @OnSoftwareDevices
+  void logitsOfASequence_areItsSoloBits_quantized(DeviceSpec device) throws IOException {
+    boolean emulated = device.equals(TestDevices.emulator());
+    int[] totals = emulated ? new int[] {40} : new int[] {9, 20, 60, 64, 100, 200, 256, 600};
+    for (DType dtype : DType.values()) {
+      check(device, dtype, Quantization.INT8, totals, "auto");
+    }
+  }
+
+  @GpuTest
+  void logitsOfASequence_areItsSoloBits_quantized_onGpu(DeviceSpec gpu) throws IOException {
+    logitsOfASequence_areItsSoloBits_quantized(gpu);
+  }
+
   private void check(DeviceSpec device, DType dtype, int[] totals, String family)
+      throws IOException {
+    check(device, dtype, Quantization.NONE, totals, family);
+  }
+
+  private void check(
+      DeviceSpec device, DType dtype, Quantization quantization, int[] totals, String family)
       throws IOException {
     Seed seed = Seed.fresh();
     var limits = new WorkspaceLimits(700, 700, 64, 1600);
     Path model = MODEL.write(folder, 1);
-    try (var bench = new PassBench(TestDevices.context(device), model, dtype, limits, 4000)) {
+    Context context = TestDevices.context(device);
+    var predictor =
+        MaskPredictor.load(
+            context, model, dtype, quantization, limits, null, ProgressListener.NONE);
+    try (var bench = new PassBench(context, predictor, 4000)) {
       for (int total : totals) {
         packAndCompare(
             bench,
             seed,
             total,
-            "%s, %s, %s, %d tokens, %s".formatted(device, dtype, family, total, seed));
+            "%s, %s, quantize %s, %s, %d tokens, %s"
+                .formatted(device, dtype, quantization, family, total, seed));
       }
     }
   }
@@ -115,6 +145,26 @@ class BatchInvarianceTest {
         assertArrayEquals(
             solo.get(which), packed.get(i), what + ": " + sequences.get(which) + " in " + order);
       }
+    }
+    selectAndCompare(bench, random, sequences, total, what);
+  }
+
+  /// Some rows, in any order and some of them twice, have the bits that they have among all.
+  private static void selectAndCompare(
+      PassBench bench,
+      SplittableRandom random,
+      List<PassSequence> sequences,
+      int total,
+      String what) {
+    int width = MODEL.embeddingSize();
+    float[] all = bench.run(PassShape.of(sequences, total), IntStream.range(0, total).toArray());
+    int[] some = random.ints(1 + total / 3, 0, total).toArray();
+    float[] selected = bench.run(PassShape.of(sequences, some.length), some);
+    for (int i = 0; i < some.length; i++) {
+      assertArrayEquals(
+          Arrays.copyOfRange(all, some[i] * width, (some[i] + 1) * width),
+          Arrays.copyOfRange(selected, i * width, (i + 1) * width),
+          what + ": row " + some[i] + " of " + some.length);
     }
   }
 }

@@ -6,6 +6,7 @@ import dev.remask.cuda.Context;
 import dev.remask.cuda.DeviceSpec;
 import dev.remask.kernel.Architecture;
 import dev.remask.kernel.DType;
+import dev.remask.kernel.Weight;
 import dev.remask.model.RefMaskPredictor.Rounding;
 import dev.remask.testing.GpuTest;
 import dev.remask.testing.Numbers;
@@ -175,7 +176,7 @@ class MaskPredictorGoldenTest {
     if (dtype == DType.BF16) {
       limit = BF16_LIMIT;
       if (model.equals(TestModels.micro())) {
-        double error = errorOfBf16(model, golden, rounding(family));
+        double error = errorOfBf16(model, golden, rounding(predictor));
         limit = Math.max(limit, ROUNDING_MARGIN * error);
       }
     }
@@ -187,8 +188,13 @@ class MaskPredictorGoldenTest {
   }
 
   /// Where a family rounds, in batches of micro's: few enough rows for products to be fused.
-  private static Rounding rounding(Architecture family) {
-    return family == Architecture.PORTABLE ? Rounding.COMPOSED : Rounding.FUSED;
+  private static Rounding rounding(MaskPredictor predictor) {
+    if (predictor.operations().architecture() != Architecture.PORTABLE) {
+      return Rounding.FUSED;
+    }
+    return predictor.weights().layout() == Weight.Layout.PACKED
+        ? Rounding.PRODUCTS_FUSED
+        : Rounding.COMPOSED;
   }
 
   private static double errorOfBf16(Path model, Golden golden, Rounding rounding) {

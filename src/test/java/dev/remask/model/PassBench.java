@@ -21,8 +21,16 @@ final class PassBench implements AutoCloseable {
   private final DeviceMemory canvas;
 
   PassBench(Context context, Path model, DType dtype, WorkspaceLimits limits, int canvasIds) {
+    this(
+        context,
+        MaskPredictor.load(context, model, dtype, limits, ProgressListener.NONE),
+        canvasIds);
+  }
+
+  /// With a predictor that is closed with this.
+  PassBench(Context context, MaskPredictor predictor, int canvasIds) {
     this.context = context;
-    predictor = MaskPredictor.load(context, model, dtype, limits, ProgressListener.NONE);
+    this.predictor = predictor;
     canvas =
         context.call(() -> {
           DeviceMemory ids = context.allocate((long) canvasIds * Integer.BYTES);
@@ -58,12 +66,7 @@ final class PassBench implements AutoCloseable {
         rows[row++] = shape.queryBegin(i) + q;
       }
     }
-    float[] logits =
-        context.call(() -> {
-          Batch batch = prepare(shape, rows);
-          batch.forward();
-          return PackedForward.logits(context, predictor, batch);
-        });
+    float[] logits = run(shape, rows);
     var each = new ArrayList<float[]>();
     int begin = 0;
     for (PassSequence sequence : sequences) {
@@ -72,6 +75,15 @@ final class PassBench implements AutoCloseable {
       begin += count;
     }
     return each;
+  }
+
+  /// Runs one pass; the logits [rows, E] of the packed positions `rows`.
+  float[] run(PassShape shape, int[] rows) {
+    return context.call(() -> {
+      Batch batch = prepare(shape, rows);
+      batch.forward();
+      return PackedForward.logits(context, predictor, batch);
+    });
   }
 
   /// Prepares a pass in a workspace of NaN and uploads its row index. Device thread.

@@ -1,6 +1,10 @@
 package dev.remask.model;
 
 import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -69,6 +73,31 @@ record RandomModel(
     if (shards > 1) {
       Files.writeString(
           folder.resolve(ShardIndex.FILE), "{\"weight_map\":{" + String.join(",", map) + "}}");
+    }
+    return folder;
+  }
+
+  /// The same sizes with weights of 0, in a file that takes no room on most disks: for tests of
+  /// memory and time that need gigabytes.
+  Path writeZeros(Path folder) throws IOException {
+    Files.createDirectories(folder);
+    Files.writeString(folder.resolve("config.json"), config());
+    var entries = new ArrayList<String>();
+    long end = 0;
+    for (String name : names()) {
+      long begin = end;
+      end += shape(name).stream().reduce(1L, Math::multiplyExact) * type.bits() / Byte.SIZE;
+      entries.add(
+          "\"model.transformer.%s.weight\":{\"dtype\":\"%s\",\"shape\":%s,\"data_offsets\":[%d,%d]}"
+              .formatted(name, type, shape(name), begin, end));
+    }
+    byte[] header = ("{" + String.join(",", entries) + "}").getBytes(StandardCharsets.UTF_8);
+    var length = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    length.putLong(0, header.length);
+    try (var file = new RandomAccessFile(folder.resolve(SafeTensors.SINGLE_FILE).toFile(), "rw")) {
+      file.write(length.array());
+      file.write(header);
+      file.setLength(Long.BYTES + header.length + end);
     }
     return folder;
   }

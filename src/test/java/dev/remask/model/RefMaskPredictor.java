@@ -23,8 +23,10 @@ final class RefMaskPredictor {
     NONE,
     /// Whatever the runtime stores in its dtype, operation by operation.
     COMPOSED,
-    /// The same where products are fused with what follows them, so that their sums are not stored,
-    /// and attention multiplies V with weights in the dtype, as tensor cores want them.
+    /// The same where products are fused with what follows them, so that their sums are not stored.
+    PRODUCTS_FUSED,
+    /// The same where attention, too, multiplies V with weights in the dtype, as tensor cores want
+    /// them.
     FUSED
   }
 
@@ -226,7 +228,7 @@ final class RefMaskPredictor {
 
   /// The same for products that an operation follows with which they may be fused.
   private double[][] product(double[][] x) {
-    return rounding == Rounding.FUSED ? x : stored(x);
+    return rounding == Rounding.COMPOSED ? stored(x) : x;
   }
 
   private double rounded(double x) {

@@ -178,10 +178,11 @@ class WeightsTest {
   @Test
   void tiedWeights_shareTheEmbedding() throws IOException {
     MODEL.tied().write(folder, 1);
-    var tied = new WeightLayout(ModelConfig.read(folder), DType.BF16);
+    var tied = new WeightLayout(ModelConfig.read(folder), DType.BF16, Quantization.NONE);
     assertSame(tied.embedding(), tied.head());
     try (MaskPredictor predictor = load(ProgressListener.NONE)) {
-      assertEquals(predictor.weights().embedding().address(), predictor.weights().head().address());
+      assertEquals(
+          predictor.weights().embedding().address(), predictor.weights().head().values().address());
       assertTrue(predictor.config().weightTying());
     }
   }
@@ -195,7 +196,7 @@ class WeightsTest {
 
   @Test
   void fusedMatrices_followEachOther_aligned() throws IOException {
-    var layout = new WeightLayout(ModelConfig.read(folder), DType.BF16);
+    var layout = new WeightLayout(ModelConfig.read(folder), DType.BF16, Quantization.NONE);
     long end = 0;
     for (WeightLayout.Region region : layout.regions()) {
       assertEquals(0, region.offset() % WeightLayout.ALIGNMENT);

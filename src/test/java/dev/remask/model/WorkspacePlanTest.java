@@ -15,18 +15,25 @@ class WorkspacePlanTest {
   void buffersOfOnePhase_areApart() {
     var config = ModelConfig.read(TestModels.micro());
     for (DType dtype : DType.values()) {
-      var plan = new WorkspacePlan(config, dtype, LIMITS);
+      var plan = new WorkspacePlan(config, dtype, Quantization.NONE, LIMITS);
       var lasting = List.of(plan.tables, plan.residual, plan.normed, plan.delta);
       assertApart(plan, lasting, List.of(plan.qkv, plan.attentionScratch));
       assertApart(plan, lasting, List.of(plan.gateUp, plan.activated));
       assertApart(
           plan, lasting, List.of(plan.rowResidual, plan.rowDelta, plan.rowNormed, plan.logits));
+      assertApart(
+          plan,
+          lasting,
+          List.of(
+              plan.rowResidual, plan.rowDelta, plan.rowNormed, plan.rowGateUp, plan.rowActivated));
     }
   }
 
   @Test
   void phases_shareBytes() {
-    var plan = new WorkspacePlan(ModelConfig.read(TestModels.micro()), DType.F32, LIMITS);
+    var plan =
+        new WorkspacePlan(
+            ModelConfig.read(TestModels.micro()), DType.F32, Quantization.NONE, LIMITS);
     assertEquals(plan.qkv.offset(), plan.gateUp.offset());
     assertEquals(plan.qkv.offset(), plan.rowResidual.offset());
   }
@@ -37,7 +44,8 @@ class WorkspacePlanTest {
         new ModelConfig(
             4096, 32, 32, 32, 12288, 126464, 126464, 4096, 500000, 1e-5f, false, 126336, 126081,
             126081, -1);
-    var plan = new WorkspacePlan(config, DType.BF16, new WorkspaceLimits(1024, 32, 1));
+    var plan =
+        new WorkspacePlan(config, DType.BF16, Quantization.NONE, new WorkspaceLimits(1024, 32, 1));
     // 1,024 tokens: residual 16 MiB, two activations of 8 MiB; gate, up and their product 72 MiB.
     long mebibyte = 1 << 20;
     assertEquals(104, plan.totalBytes() / mebibyte);
