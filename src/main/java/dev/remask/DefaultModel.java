@@ -1,9 +1,10 @@
 package dev.remask;
 
+import dev.remask.support.CacheFolder;
+import dev.remask.support.Fingerprint;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.net.JarURLConnection;
 import java.net.URI;
 import java.net.URL;
 import java.nio.file.Files;
@@ -11,7 +12,6 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.zip.CRC32;
 
 /// The model that comes with the library, as a folder.
 ///
@@ -40,7 +40,7 @@ final class DefaultModel {
       if (config.getProtocol().equals("file")) {
         return Path.of(URI.create(config.toString())).getParent();
       }
-      Path folder = cacheFolder().resolve("models").resolve(NAME + "-" + key());
+      Path folder = CacheFolder.path().resolve("models").resolve(NAME + "-" + key());
       return isComplete(folder) ? folder : unpack(folder);
     } catch (IOException e) {
       throw new UncheckedIOException("unpacking the default model failed: " + e.getMessage(), e);
@@ -83,14 +83,11 @@ final class DefaultModel {
 
   /// Sizes and checksums stand in the jar's directory: no file is read for them.
   private static String key() throws IOException {
-    var crc = new CRC32();
+    var all = new StringBuilder();
     for (String file : FILES) {
-      if (resource(file).openConnection() instanceof JarURLConnection jar) {
-        var entry = jar.getJarEntry();
-        crc.update((file + entry.getSize() + ":" + entry.getCrc()).getBytes());
-      }
+      all.append(file).append(Fingerprint.of(resource(file)));
     }
-    return Long.toHexString(crc.getValue());
+    return Fingerprint.key(all.toString());
   }
 
   private static URL resource(String file) throws IOException {
@@ -99,16 +96,5 @@ final class DefaultModel {
       throw new IOException("the library's resource " + RESOURCES + file + " is missing");
     }
     return url;
-  }
-
-  private static Path cacheFolder() {
-    String own = System.getProperty("remask.cache", System.getenv("REMASK_CACHE"));
-    if (own != null && !own.isBlank()) {
-      return Path.of(own).toAbsolutePath();
-    }
-    String xdg = System.getenv("XDG_CACHE_HOME");
-    return xdg != null && !xdg.isEmpty()
-        ? Path.of(xdg, "remask").toAbsolutePath()
-        : Path.of(System.getProperty("user.home"), ".cache", "remask");
   }
 }

@@ -2,6 +2,7 @@ package dev.remask;
 
 import dev.remask.diffusion.Commit;
 import dev.remask.kernel.DType;
+import dev.remask.model.Quantization;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -23,6 +24,7 @@ import tools.jackson.databind.node.ObjectNode;
 /// @param trace which step committed what, by step and then position; empty if not asked for
 /// @param device name of the device that ran it
 /// @param dtype type it ran in
+/// @param quantization how the model's matrices are kept
 /// @param timing how long it took
 public record GenerateResult(
     int[] promptIds,
@@ -34,6 +36,7 @@ public record GenerateResult(
     List<Commit> trace,
     String device,
     DType dtype,
+    Quantization quantization,
     Timing timing) {
 
   private static final double THOUSANDTHS = 1000;
@@ -62,6 +65,7 @@ public record GenerateResult(
     }
     json.put("device", device);
     json.put("dtype", dtype.name().toLowerCase(Locale.ROOT));
+    json.put("quantize", quantization.toString());
     json.putObject("timing")
         .put("load_ms", rounded(timing.loadMs()))
         .put("total_ms", rounded(timing.totalMs()))

@@ -4,6 +4,7 @@ import dev.remask.cuda.Attachment;
 import dev.remask.cuda.DeviceSpec;
 import dev.remask.kernel.DType;
 import dev.remask.model.ProgressListener;
+import dev.remask.model.Quantization;
 import dev.remask.model.WeightMemory;
 import java.util.Objects;
 import java.util.Optional;
@@ -16,6 +17,8 @@ import java.util.Optional;
 /// @param device where to run (default AUTO: a CUDA device if there is one, else the software
 ///   device)
 /// @param dtype type of weights and activations (default BF16; accumulation is F32 in both)
+/// @param quantization how the weights' matrices are kept (default NONE: in that type); INT8 takes
+///   about half the memory of BF16 and is approximate
 /// @param maxTokens tokens of one pass over all packed sequences, guidance's copies included; 0:
 ///   twice the model's max_sequence_length, the longest request with guidance
 /// @param maxRows rows of logits of one step, that is block_length for each sequence and each of
@@ -31,6 +34,7 @@ import java.util.Optional;
 public record LoadOptions(
     DeviceSpec device,
     DType dtype,
+    Quantization quantization,
     int maxTokens,
     int maxRows,
     int maxSequences,
@@ -49,6 +53,7 @@ public record LoadOptions(
       new LoadOptions(
           DeviceSpec.auto(),
           DType.BF16,
+          Quantization.NONE,
           0,
           0,
           DEFAULT_MAX_SEQUENCES,
@@ -61,6 +66,7 @@ public record LoadOptions(
   public LoadOptions {
     Objects.requireNonNull(device, "device");
     Objects.requireNonNull(dtype, "dtype");
+    Objects.requireNonNull(quantization, "quantization");
     Objects.requireNonNull(attachment, "attachment");
     Objects.requireNonNull(weightMemory, "weightMemory");
     Objects.requireNonNull(progress, "progress");
@@ -89,6 +95,7 @@ public record LoadOptions(
     return new LoadOptions(
         spec,
         dtype,
+        quantization,
         maxTokens,
         maxRows,
         maxSequences,
@@ -106,6 +113,25 @@ public record LoadOptions(
     return new LoadOptions(
         device,
         type,
+        quantization,
+        maxTokens,
+        maxRows,
+        maxSequences,
+        maxCacheTokens,
+        attachment,
+        weightMemory,
+        progress);
+  }
+
+  /// Keeps the weights' matrices otherwise than in the dtype.
+  ///
+  /// @param how NONE or INT8
+  /// @return a changed copy
+  public LoadOptions withQuantization(Quantization how) {
+    return new LoadOptions(
+        device,
+        dtype,
+        how,
         maxTokens,
         maxRows,
         maxSequences,
@@ -123,6 +149,7 @@ public record LoadOptions(
     return new LoadOptions(
         device,
         dtype,
+        quantization,
         tokens,
         maxRows,
         maxSequences,
@@ -140,6 +167,7 @@ public record LoadOptions(
     return new LoadOptions(
         device,
         dtype,
+        quantization,
         maxTokens,
         rows,
         maxSequences,
@@ -157,6 +185,7 @@ public record LoadOptions(
     return new LoadOptions(
         device,
         dtype,
+        quantization,
         maxTokens,
         maxRows,
         sequences,
@@ -174,6 +203,7 @@ public record LoadOptions(
     return new LoadOptions(
         device,
         dtype,
+        quantization,
         maxTokens,
         maxRows,
         maxSequences,
@@ -192,6 +222,7 @@ public record LoadOptions(
     return new LoadOptions(
         device,
         dtype,
+        quantization,
         maxTokens,
         maxRows,
         maxSequences,
@@ -210,6 +241,7 @@ public record LoadOptions(
     return new LoadOptions(
         device,
         dtype,
+        quantization,
         maxTokens,
         maxRows,
         maxSequences,
@@ -227,6 +259,7 @@ public record LoadOptions(
     return new LoadOptions(
         device,
         dtype,
+        quantization,
         maxTokens,
         maxRows,
         maxSequences,

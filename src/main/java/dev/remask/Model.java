@@ -2,6 +2,8 @@ package dev.remask;
 
 import dev.remask.cuda.Context;
 import dev.remask.cuda.Device;
+import dev.remask.cuda.LaunchRecorder;
+import dev.remask.cuda.Nvtx;
 import dev.remask.diffusion.Denoised;
 import dev.remask.diffusion.DenoisingTask;
 import dev.remask.diffusion.DiffusionOptions;
@@ -14,13 +16,18 @@ import dev.remask.kernel.DType;
 import dev.remask.kernel.SpecialTokens;
 import dev.remask.model.MaskPredictor;
 import dev.remask.model.ModelConfig;
+import dev.remask.model.Quantization;
 import dev.remask.model.WeightMemory;
 import dev.remask.model.WorkspaceLimits;
+import dev.remask.support.Flight;
+import dev.remask.support.Pending;
 import dev.remask.text.TextCodec;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
 
 /// A masked diffusion language model, loaded onto a device and ready to answer.
 ///
@@ -46,6 +53,7 @@ public final class Model implements AutoCloseable {
   private final Likelihood likelihood;
   private final Optional<TextCodec> codec;
   private final DType dtype;
+  private final Quantization quantization;
   private final double loadMs;
   private final AtomicBoolean closed = new AtomicBoolean();
 
@@ -57,6 +65,7 @@ public final class Model implements AutoCloseable {
       Likelihood likelihood,
       Optional<TextCodec> codec,
       DType dtype,
+      Quantization quantization,
       double loadMs) {
     this.folder = folder;
     this.context = context;
@@ -65,10 +74,21 @@ public final class Model implements AutoCloseable {
     this.likelihood = likelihood;
     this.codec = codec;
     this.dtype = dtype;
+    this.quantization = quantization;
     this.loadMs = loadMs;
   }
 
   static Model load(Path folder, LoadOptions options) {
+    Nvtx.push("load", 0);
+    try {
+      return loadAndRecord(folder, options);
+    } finally {
+      Nvtx.pop();
+    }
+  }
+
+  private static Model loadAndRecord(Path folder, LoadOptions options) {
+    Pending recorded = Flight.beginLoad();
     long begin = System.nanoTime();
     ModelConfig config = ModelConfig.read(folder);
     WorkspaceLimits limits = limits(config, options);
@@ -76,6 +96,7 @@ public final class Model implements AutoCloseable {
     try {
       Optional<TextCodec> codec = TextCodec.open(folder);
       codec.ifPresent(opened::push);
+      long read = System.nanoTime();
       Device device = Device.open(options.device());
       Context context =
           opened.push(
@@ -83,25 +104,53 @@ public final class Model implements AutoCloseable {
                   .attachment()
                   .map(attachment -> Context.attach(device, attachment))
                   .orElseGet(() -> Context.open(device)));
+      long ready = System.nanoTime();
       MaskPredictor predictor =
           opened.push(
               MaskPredictor.load(
                   context,
                   folder,
                   options.dtype(),
+                  options.quantization(),
                   limits,
                   options.weightMemory().orElse(null),
                   options.progress()));
       Engine engine = opened.push(Engine.create(context, predictor, specialTokens(config, codec)));
       Likelihood likelihood =
           opened.push(Likelihood.create(context, predictor, engine.tokens(), engine::between));
-      double loadMs = (System.nanoTime() - begin) / NANOS_PER_MS;
+      long end = System.nanoTime();
+      if (recorded != null) {
+        Flight.endLoad(
+            recorded,
+            folder.toString(),
+            device.toString(),
+            options.dtype().name(),
+            predictor.plannedBytes() + engine.plannedBytes() + likelihood.plannedBytes(),
+            read - begin,
+            ready - read,
+            end - ready);
+      }
+      double loadMs = (end - begin) / NANOS_PER_MS;
       return new Model(
-          folder, context, predictor, engine, likelihood, codec, options.dtype(), loadMs);
+          folder,
+          context,
+          predictor,
+          engine,
+          likelihood,
+          codec,
+          options.dtype(),
+          options.quantization(),
+          loadMs);
     } catch (Throwable failure) {
       opened.closeAfter(failure);
       throw failure;
     }
+  }
+
+  static long requiredBytes(ModelConfig config, LoadOptions options) {
+    WorkspaceLimits limits = limits(config, options);
+    return MaskPredictor.requiredBytes(config, options.dtype(), options.quantization(), limits)
+        + Engine.requiredBytes(config, limits);
   }
 
   /// Answers a text with default options; see [#generate(GenerateRequest, StepListener)].
@@ -156,6 +205,49 @@ public final class Model implements AutoCloseable {
     }
   }
 
+  /// Submits requests such that all of them join the same step, as far as there is room.
+  List<Generation> submitTogether(List<GenerateRequest> requests, boolean log) {
+    requireOpen();
+    var generations = new ArrayList<Generation>();
+    try {
+      engine.between(() -> requests.forEach(request -> generations.add(submit(request, log))));
+    } catch (RuntimeException | Error failure) {
+      generations.forEach(Generation::cancel);
+      throw failure;
+    }
+    return generations;
+  }
+
+  /// Answers requests together, with every kernel of every step launched by itself between two
+  /// events, and returns what each launch took: the time of a step, kernel by kernel.
+  ///
+  /// It is slower than [#generate(GenerateRequest)], whose steps are graphs, and records what other
+  /// callers run meanwhile, too. A step begins with the kernel `lay_rows`. Blocks; throws what
+  /// [#generate(GenerateRequest)] throws, and IllegalStateException while somebody else profiles.
+  ///
+  /// @param requests what is asked
+  /// @return the launches in the order of the device's work
+  public List<LaunchRecorder.Launch> profile(List<GenerateRequest> requests) {
+    requireOpen();
+    var recorder = new AtomicReference<LaunchRecorder>();
+    engine.between(() -> recorder.set(new LaunchRecorder(context, predictor.stream())));
+    try {
+      List<Generation> generations = submitTogether(requests, false);
+      try {
+        for (Generation generation : generations) {
+          generation.awaitOrCancel(null);
+        }
+      } finally {
+        generations.forEach(Generation::cancel); // nothing where all are answered
+      }
+      var launches = new ArrayList<LaunchRecorder.Launch>();
+      engine.between(() -> launches.addAll(recorder.get().launches()));
+      return launches;
+    } finally {
+      engine.between(recorder.get()::close);
+    }
+  }
+
   /// The result that an answer makes.
   GenerateResult result(GenerateRequest request, DenoisingTask task, Denoised answer, long nanos) {
     var timing =
@@ -174,6 +266,7 @@ public final class Model implements AutoCloseable {
         request.trace() ? answer.trace() : List.of(),
         device().name(),
         dtype,
+        quantization,
         timing);
   }
 
@@ -242,6 +335,11 @@ public final class Model implements AutoCloseable {
     return dtype;
   }
 
+  /// {@return how its matrices are kept}
+  public Quantization quantization() {
+    return quantization;
+  }
+
   /// {@return its tokenizer, if it has one and the tokenizer library is there}
   public Optional<TextCodec> codec() {
     return codec;
@@ -254,7 +352,7 @@ public final class Model implements AutoCloseable {
 
   /// {@return which matrix multiplication runs, for example `cuBLASLt 13.0` or `own`}
   public String gemmName() {
-    return predictor.operations().gemmName();
+    return predictor.gemmName();
   }
 
   /// {@return device memory it holds, all of it planned at load}

@@ -2,6 +2,7 @@ package dev.remask;
 
 import dev.remask.kernel.DType;
 import dev.remask.model.ModelConfig;
+import dev.remask.model.Quantization;
 import dev.remask.model.Weights;
 import java.nio.file.Path;
 
@@ -44,7 +45,26 @@ public final class Remask {
   /// @param folder the model's folder
   /// @param dtype the type of the loaded weights
   public static long weightBytes(Path folder, DType dtype) {
-    return Weights.requiredBytes(ModelConfig.read(folder), dtype);
+    return weightBytes(folder, dtype, Quantization.NONE);
+  }
+
+  /// {@return the same for a model that is loaded with `quantization`} Throws `ModelException`.
+  ///
+  /// @param folder the model's folder
+  /// @param dtype the type of the loaded weights
+  /// @param quantization how its matrices are kept
+  public static long weightBytes(Path folder, DType dtype, Quantization quantization) {
+    return Weights.requiredBytes(ModelConfig.read(folder), dtype, quantization);
+  }
+
+  /// {@return device memory that a model of this configuration holds once it is loaded so, in
+  /// bytes: what [Model#plannedBytes] will be, but for the some 32 MiB that a cuBLASLt works in}
+  /// Nothing is read or allocated.
+  ///
+  /// @param config what a model folder's config.json says
+  /// @param options type and limits
+  public static long requiredBytes(ModelConfig config, LoadOptions options) {
+    return Model.requiredBytes(config, options);
   }
 
   /// {@return the folder of the model that comes with the library (tiny-llada, 4.5 M parameters:

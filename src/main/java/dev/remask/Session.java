@@ -1,5 +1,6 @@
 package dev.remask;
 
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
@@ -42,10 +43,34 @@ public final class Session implements AutoCloseable {
   /// @param request what is asked
   /// @return the generation, to be awaited or cancelled
   public Generation submit(GenerateRequest request) {
+    requireOpen();
+    Generation generation = model.submit(request, true);
+    remember(generation);
+    return generation;
+  }
+
+  /// Hands requests in such that they join in the same step, as far as there is room, and returns
+  /// without waiting for any. Waits for the step in progress.
+  ///
+  /// Throws what [#submit(GenerateRequest)] throws if one of them is refused; none is answered
+  /// then.
+  ///
+  /// @param requests what is asked
+  /// @return the generations, in the order of the requests
+  public List<Generation> submit(List<GenerateRequest> requests) {
+    requireOpen();
+    List<Generation> generations = model.submitTogether(requests, true);
+    generations.forEach(this::remember);
+    return generations;
+  }
+
+  private void requireOpen() {
     if (closed) {
       throw new IllegalStateException("the session is closed");
     }
-    Generation generation = model.submit(request, true);
+  }
+
+  private void remember(Generation generation) {
     submitted.add(generation);
     if (submissions.incrementAndGet() % FORGET_EVERY == 0) {
       submitted.removeIf(Generation::isDone);
@@ -53,7 +78,6 @@ public final class Session implements AutoCloseable {
     if (closed) { // meanwhile, and without this one
       generation.cancel();
     }
-    return generation;
   }
 
   /// {@return generations of this session that are not over}

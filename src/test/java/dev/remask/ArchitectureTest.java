@@ -33,6 +33,8 @@ class ArchitectureTest {
         .consideringOnlyDependenciesInLayers()
         .layer("cli")
         .definedBy("dev.remask.cli..")
+        .layer("bench")
+        .definedBy("dev.remask.bench..")
         .layer("facade")
         .definedBy("dev.remask")
         .layer("diffusion")
@@ -45,18 +47,38 @@ class ArchitectureTest {
         .definedBy("dev.remask.kernel..")
         .layer("cuda")
         .definedBy("dev.remask.cuda..")
+        .layer("support")
+        .definedBy("dev.remask.support..")
         .whereLayer("cli")
         .mayNotBeAccessedByAnyLayer()
-        .whereLayer("facade")
+        .whereLayer("bench")
         .mayOnlyBeAccessedByLayers("cli")
+        .whereLayer("facade")
+        .mayOnlyBeAccessedByLayers("cli", "bench")
         .whereLayer("diffusion")
-        .mayOnlyBeAccessedByLayers("cli", "facade")
+        .mayOnlyBeAccessedByLayers("cli", "bench", "facade")
         .whereLayer("model")
-        .mayOnlyBeAccessedByLayers("cli", "facade", "diffusion")
+        .mayOnlyBeAccessedByLayers("cli", "bench", "facade", "diffusion")
         .whereLayer("text")
         .mayOnlyBeAccessedByLayers("cli", "facade")
         .whereLayer("kernel")
-        .mayOnlyBeAccessedByLayers("cli", "facade", "diffusion", "model")
+        .mayOnlyBeAccessedByLayers("cli", "bench", "facade", "diffusion", "model")
+        .whereLayer("support")
+        .mayNotAccessAnyLayer()
+        .check(CLASSES);
+  }
+
+  /// `jdk.jfr` may be missing at run time: nobody else may be linked to it.
+  @Test
+  void onlyTheEventsKnowTheFlightRecorder() {
+    noClasses()
+        .that()
+        .resideOutsideOfPackage("dev.remask.support")
+        .or()
+        .haveSimpleName("Flight")
+        .should()
+        .dependOnClassesThat()
+        .resideInAPackage("jdk.jfr..")
         .check(CLASSES);
   }
 

@@ -12,6 +12,7 @@ import dev.remask.cuda.ForeignClient;
 import dev.remask.cuda.SoftwareDevice;
 import dev.remask.diffusion.DiffusionOptions;
 import dev.remask.kernel.DType;
+import dev.remask.kernel.Weight;
 import dev.remask.model.ModelException;
 import dev.remask.model.WeightMemory;
 import dev.remask.testing.TestDevices;
@@ -138,6 +139,32 @@ class AttachedModelTest {
         answer(again);
       }
       caller.free(memory);
+    }
+  }
+
+  /// A model packs the weights in memory of its own, and says so when it hands them out.
+  @Test
+  void packedWeights_areShared_andRefusedWhereNothingReadsThem() {
+    try (var caller = new ForeignClient(device())) {
+      var options = OPTIONS.withAttachment(Attachment.to(caller.context()));
+      try (Model first = Remask.load(FOLDER, options)) {
+        int[] expected = answer(first);
+        WeightMemory memory = first.weightMemory();
+        assertEquals(Weight.Layout.PACKED, memory.layout());
+        assertEquals("own, packed weights", first.gemmName());
+        try (Model second = Remask.load(FOLDER, options.withWeightMemory(memory))) {
+          assertEquals("own, packed weights", second.gemmName());
+          assertArrayEquals(expected, answer(second));
+        }
+        assertArrayEquals(expected, answer(first));
+        System.setProperty("remask.gemm", "cublaslt");
+        refused(options.withWeightMemory(memory), "holds them PACKED");
+      } finally {
+        System.clearProperty("remask.gemm");
+      }
+      assertThrows(
+          IllegalArgumentException.class,
+          () -> new WeightMemory(4096, 1, false, Weight.Layout.PACKED));
     }
   }
 

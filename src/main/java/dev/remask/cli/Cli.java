@@ -6,10 +6,13 @@ import dev.remask.diffusion.Remasking;
 import dev.remask.diffusion.Schedule;
 import dev.remask.diffusion.ScoreMethod;
 import dev.remask.kernel.DType;
+import dev.remask.model.Quantization;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -21,6 +24,8 @@ import picocli.CommandLine.TypeConversionException;
 
 /// The command line: parses, runs a command, and turns failures into messages and statuses.
 final class Cli {
+  private static final String[] NO_ARGUMENTS = {};
+
   private final Surroundings surroundings;
   private final Interruption interruption;
 
@@ -40,6 +45,7 @@ final class Cli {
         "  remask generate \"What is 47 + 38?\"",
         "  remask score \"What is 47 + 38?\" --answer \"47 + 38 = 85\"",
         "  remask chat --model DIR",
+        "  remask bench",
         "  remask info",
         "  remask generate --help"
       })
@@ -49,7 +55,7 @@ final class Cli {
     @Override
     public Integer call() {
       throw new ParameterException(
-          spec.commandLine(), "Missing command: generate, score, chat or info");
+          spec.commandLine(), "Missing command: generate, score, chat, bench or info");
     }
   }
 
@@ -66,9 +72,10 @@ final class Cli {
   }
 
   private int execute(String... arguments) {
-    CommandLine commands = commands();
+    CommandLine commands = commands(arguments);
     try {
-      Settings settings = Settings.read(surroundings, SettingDefaults.keys(commands));
+      Settings settings =
+          Settings.read(surroundings, () -> SettingDefaults.keys(commands(NO_ARGUMENTS)));
       var defaults = new SettingDefaults(settings);
       commands.setDefaultValueProvider(defaults);
       commands.setParameterExceptionHandler((failure, args) -> refuse(failure, defaults, args));
@@ -79,12 +86,21 @@ final class Cli {
     }
   }
 
-  private CommandLine commands() {
+  /// Where the first argument names a command, that one; else all: picocli reads a command's
+  /// annotations when it is added, some 20 ms each.
+  private CommandLine commands(String... arguments) {
+    var all = new LinkedHashMap<String, Supplier<Object>>();
+    all.put("generate", () -> new GenerateCommand(surroundings));
+    all.put("score", () -> new ScoreCommand(surroundings));
+    all.put("chat", () -> new ChatCommand(surroundings, interruption));
+    all.put("bench", () -> new BenchCommand(surroundings));
+    all.put("info", () -> new InfoCommand(surroundings));
     CommandLine commands = new CommandLine(new Root());
-    commands.addSubcommand(new GenerateCommand(surroundings));
-    commands.addSubcommand(new ScoreCommand(surroundings));
-    commands.addSubcommand(new ChatCommand(surroundings, interruption));
-    commands.addSubcommand(new InfoCommand(surroundings));
+    if (arguments.length > 0 && all.containsKey(arguments[0])) {
+      commands.addSubcommand(all.get(arguments[0]).get());
+    } else {
+      all.values().forEach(command -> commands.addSubcommand(command.get()));
+    }
     commands.setOut(Writers.flushing(surroundings.out()));
     commands.setErr(Writers.flushing(surroundings.err()));
     commands.setUsageHelpAutoWidth(true);
@@ -95,6 +111,7 @@ final class Cli {
     register(commands, Schedule.class, Cli::schedule);
     register(commands, ScoreMethod.Given.class, text -> oneOf(ScoreMethod.Given.values(), text));
     register(commands, DType.class, text -> oneOf(DType.values(), text));
+    register(commands, Quantization.class, text -> oneOf(Quantization.values(), text));
     register(commands, OutputFormat.class, text -> oneOf(OutputFormat.values(), text));
     return commands;
   }

@@ -6,6 +6,7 @@ import dev.remask.Remask;
 import dev.remask.cuda.DeviceSpec;
 import dev.remask.kernel.DType;
 import dev.remask.model.ProgressListener;
+import dev.remask.model.Quantization;
 import java.io.PrintStream;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -42,6 +43,16 @@ final class CommonOptions {
           "bf16 or f32: type of weights and activations; sums are f32 in both. f32 takes twice the"
               + " memory. (default: ${DEFAULT-VALUE})")
   private DType dtype;
+
+  @Option(
+      names = "--quantize",
+      paramLabel = "HOW",
+      defaultValue = "none",
+      description =
+          "none or int8: int8 keeps the weights' matrices as 8-bit integers with a scale for each"
+              + " output, about half the memory of bf16; answers may differ. (default:"
+              + " ${DEFAULT-VALUE})")
+  private Quantization quantization;
 
   @Option(
       names = "--max-tokens",
@@ -100,17 +111,27 @@ final class CommonOptions {
     return Optional.ofNullable(folder);
   }
 
+  /// The model folder to use.
+  Path folder(Surroundings surroundings) {
+    return folder().map(surroundings.folder()::resolve).orElseGet(Remask::defaultModel);
+  }
+
+  /// How it is to be loaded.
+  LoadOptions options() {
+    return LoadOptions.defaults()
+        .withDevice(device)
+        .withDType(dtype)
+        .withQuantization(quantization)
+        .withMaxTokens(maxTokens)
+        .withMaxRows(maxRows)
+        .withMaxSequences(maxSequences)
+        .withMaxCacheTokens(maxCacheTokens);
+  }
+
   /// Loads the model; a load that takes longer is reported on a terminal.
   Model load(Surroundings surroundings) {
-    Path chosen = folder().map(surroundings.folder()::resolve).orElseGet(Remask::defaultModel);
-    var options =
-        LoadOptions.defaults()
-            .withDevice(device)
-            .withDType(dtype)
-            .withMaxTokens(maxTokens)
-            .withMaxRows(maxRows)
-            .withMaxSequences(maxSequences)
-            .withMaxCacheTokens(maxCacheTokens);
+    Path chosen = folder(surroundings);
+    LoadOptions options = options();
     if (!surroundings.errIsTerminal()) {
       return Remask.load(chosen, options);
     }

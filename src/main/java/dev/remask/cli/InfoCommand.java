@@ -1,5 +1,6 @@
 package dev.remask.cli;
 
+import dev.remask.bench.ByteSizes;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -98,6 +99,6 @@ final class InfoCommand implements Callable<Integer> {
     if (value.isNull()) {
       return "none";
     }
-    return key.endsWith("bytes") ? Sizes.text(value.longValue()) : value.asString();
+    return key.endsWith("bytes") ? ByteSizes.text(value.longValue()) : value.asString();
   }
 }

@@ -1,6 +1,7 @@
 package dev.remask.cli;
 
 import dev.remask.Model;
+import dev.remask.Remask;
 import dev.remask.cuda.Context;
 import dev.remask.cuda.Device;
 import dev.remask.cuda.DeviceSpec;
@@ -38,12 +39,14 @@ final class InfoReport {
           "embed",
           "gather",
           "gemm",
+          "gemm_int8",
           "gemm_rows_sm80",
           "gemm_sm80",
           "gemm_sm90a",
           "lay",
           "loop",
           "odds",
+          "quantize",
           "restrict",
           "rmsnorm",
           "rope",
@@ -144,6 +147,9 @@ final class InfoReport {
       ArrayNode runnable = json.putArray("kernels_it_can_run");
       Architecture.runnable(device).forEach(family -> runnable.add(family.toString()));
       json.put("gemm", operations.gemmName());
+      if (device.spec().kind() == DeviceSpec.Kind.SOFTWARE) {
+        json.put("host_kernels", SoftwareDevice.hostKernels());
+      }
       ArrayNode threads = json.putArray("threads");
       threadNames(device).forEach(threads::add);
     }
@@ -178,6 +184,8 @@ final class InfoReport {
       json.put("chat_template", model.codec().filter(codec -> codec.hasChatTemplate()).isPresent());
       json.put("loaded_on", model.device().name());
       json.put("loaded_as", model.dtype().name().toLowerCase(Locale.ROOT));
+      json.put("quantize", model.quantization().toString());
+      json.put("weight_bytes", Remask.weightBytes(path, model.dtype(), model.quantization()));
       json.put("gemm", model.gemmName());
       json.put("planned_bytes", model.plannedBytes());
       json.put("load_ms", Math.round(model.loadMs()));

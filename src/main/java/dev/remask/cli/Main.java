@@ -17,6 +17,12 @@ public final class Main {
     if (!surroundings.debug()) {
       silenceLibraries();
     }
+    int status = run(surroundings, arguments);
+    System.exit(status);
+  }
+
+  /// Runs one command and returns its status; Ctrl-C ends it.
+  static int run(Surroundings surroundings, String... arguments) {
     var interruption = new Interruption(Thread.currentThread());
     var ended = new CountDownLatch(1);
     Runtime.getRuntime()
@@ -25,12 +31,12 @@ public final class Main {
     surroundings.out().flush();
     surroundings.err().flush();
     ended.countDown();
-    System.exit(status);
+    return status;
   }
 
   /// The tokenizer and the template engine log through SLF4J, what they unpack for example; a
   /// command's standard error is for its user. Also saves the start of a logging system.
-  private static void silenceLibraries() {
+  static void silenceLibraries() {
     System.setProperty("slf4j.provider", "org.slf4j.helpers.NOP_FallbackServiceProvider");
     System.setProperty("slf4j.internal.verbosity", "ERROR");
   }

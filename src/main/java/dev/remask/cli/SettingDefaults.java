@@ -14,7 +14,8 @@ import picocli.CommandLine.Model.OptionSpec;
 final class SettingDefaults implements IDefaultValueProvider {
   /// What belongs to one call and not to a set-up.
   private static final Set<String> FLAG_ONLY =
-      Set.of("batch", "system", "help", "version", "verbose");
+      Set.of(
+          "batch", "system", "save", "json", "report", "trace_out", "help", "version", "verbose");
 
   /// What one request asks.
   private static final Set<String> OF_ONE_REQUEST =

@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Properties;
 import java.util.Set;
+import java.util.function.Supplier;
 
 /// The settings behind the flags: `REMASK_*` variables, then `remask.properties` of the working
 /// folder, then that of the user's configuration folder.
@@ -31,15 +32,15 @@ final class Settings {
   }
 
   /// Reads the files. Throws [UsageException] for a file that cannot be read or that has a key
-  /// which is not in `known`.
-  static Settings read(Surroundings surroundings, Set<String> known) {
+  /// which is not in `known`, which is asked for only if there is a file.
+  static Settings read(Surroundings surroundings, Supplier<Set<String>> known) {
     var settings = new Settings(surroundings.environment());
     var files = new LinkedHashSet<Path>();
     files.add(surroundings.folder().resolve(FILE));
     files.add(userFolder(surroundings.environment()).resolve(FILE));
     for (Path file : files) {
       if (Files.isRegularFile(file)) {
-        settings.add(file, known);
+        settings.add(file, known.get());
       }
     }
     return settings;

@@ -20,7 +20,7 @@ import java.util.Random;
 import java.util.function.Consumer;
 
 /// Memory, random data and operations for one benchmark; closing frees them. Device thread.
-final class Bench implements AutoCloseable {
+public final class Bench implements AutoCloseable {
   /// Random values are made once and repeated: power and speed depend on the bits' variety only.
   private static final int RANDOM_BYTES = 1 << 24;
 
@@ -28,19 +28,22 @@ final class Bench implements AutoCloseable {
 
   private final Context context;
   private final Deque<AutoCloseable> owned = new ArrayDeque<>();
-  final Stream stream;
+  public final Stream stream;
 
-  Bench(Context context) {
+  /// Makes a stream on the context.
+  public Bench(Context context) {
     this.context = context;
     stream = own(context.newStream());
   }
 
-  <T extends AutoCloseable> T own(T resource) {
+  /// Closes the resource with this.
+  public <T extends AutoCloseable> T own(T resource) {
     owned.push(resource);
     return resource;
   }
 
-  Context context() {
+  /// Whose memory this has.
+  public Context context() {
     return context;
   }
 
@@ -48,22 +51,34 @@ final class Bench implements AutoCloseable {
     return own(Operations.load(context, DType.BF16, architecture));
   }
 
-  DeviceBuffer empty(long bytes) {
+  /// Those that a model of the dtype runs with on this device.
+  public Operations operations(DType dtype) {
+    return own(Operations.load(context, dtype));
+  }
+
+  /// Normally distributed values.
+  public DeviceBuffer random(DType dtype, long count) {
+    return random(count, dtype.bytes());
+  }
+
+  /// Memory that is not cleared.
+  public DeviceBuffer empty(long bytes) {
     DeviceMemory memory = own(context.allocate(bytes));
     return memory.buffer();
   }
 
   /// Normally distributed values.
-  DeviceBuffer bf16(long count) {
+  public DeviceBuffer bf16(long count) {
     return random(count, Short.BYTES);
   }
 
   /// Normally distributed values.
-  DeviceBuffer f32(long count) {
+  public DeviceBuffer f32(long count) {
     return random(count, Float.BYTES);
   }
 
-  DeviceBuffer ints(int... values) {
+  /// The values on the device.
+  public DeviceBuffer ints(int... values) {
     return upload(MemorySegment.ofArray(values));
   }
 
@@ -78,7 +93,7 @@ final class Bench implements AutoCloseable {
   }
 
   /// A row table as the device has it.
-  DeviceBuffer rows(DiffusionState.Row... rows) {
+  public DeviceBuffer rows(DiffusionState.Row... rows) {
     int bytes = DiffusionState.ROW_BYTES;
     return written(
         rows.length * bytes,
@@ -90,7 +105,7 @@ final class Bench implements AutoCloseable {
   }
 
   /// A sequence of default options as the device has it.
-  DeviceBuffer sequence() {
+  public DeviceBuffer sequence() {
     var sequence =
         new DiffusionState.Sequence(
             0,

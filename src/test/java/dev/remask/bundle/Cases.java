@@ -13,6 +13,7 @@ import dev.remask.kernel.MaskedSelect;
 import dev.remask.kernel.Operations;
 import dev.remask.kernel.Rope;
 import dev.remask.kernel.SpecialTokens;
+import dev.remask.kernel.Weight;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -196,7 +197,7 @@ final class Cases {
     Gemm.Plan plan = bench.own(operations.gemm().plan(MatmulType.BF16_BF16, m, n, k));
     DeviceBuffer out = bench.empty((long) m * n * BF16);
     DeviceBuffer a = bench.bf16((long) m * k);
-    DeviceBuffer w = bench.bf16((long) n * k);
+    Weight w = Weight.rows(bench.bf16((long) n * k), n, k);
     return new Prepared(
         () -> plan.launch(bench.stream, out, a, w),
         2.0 * m * n * k,

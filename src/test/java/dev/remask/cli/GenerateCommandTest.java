@@ -69,6 +69,7 @@ class GenerateCommandTest {
             "forward_passes",
             "device",
             "dtype",
+            "quantize",
             "timing"),
         fields);
     assertEquals("[" + SUM_IDS + "]", json.get("prompt_ids").toString());
@@ -78,9 +79,19 @@ class GenerateCommandTest {
     assertEquals(12, json.get("forward_passes").intValue());
     assertTrue(json.get("device").stringValue().contains("software"), run::toString);
     assertEquals("bf16", json.get("dtype").stringValue());
+    assertEquals("none", json.get("quantize").stringValue());
     for (String time : List.of("load_ms", "total_ms", "ms_per_step")) {
       assertTrue(json.get("timing").get(time).doubleValue() > 0, run::toString);
     }
+  }
+
+  @Test
+  void quantize_answersAsWell() {
+    CliRun run = run(SUM, "--gen-length", "24", "--quantize", "int8", "--format", "json");
+    assertEquals(ExitStatus.DONE, run.status(), run::toString);
+    JsonNode json = run.json().getFirst();
+    assertEquals("int8", json.get("quantize").stringValue());
+    assertEquals(ANSWER, json.get("text").stringValue());
   }
 
   @Test
@@ -163,6 +174,7 @@ class GenerateCommandTest {
         Arguments.of(List.of(SUM, "--cfg-scale", "-1"), "cfg_scale"),
         Arguments.of(List.of(SUM, "--remasking", "high"), "high"),
         Arguments.of(List.of(SUM, "--dtype", "f16"), "f16"),
+        Arguments.of(List.of(SUM, "--quantize", "int4"), "int4"),
         Arguments.of(List.of(SUM, "--device", "tpu"), "tpu"),
         Arguments.of(List.of(SUM, "--format", "xml"), "xml"),
         Arguments.of(List.of(SUM, "--seed", "x"), "--seed"),

@@ -42,6 +42,10 @@ class InfoCommandTest {
     assertTrue(devices.contains("software"), run::toString);
     assertEquals("software", json.get("chosen").get("device").stringValue());
     assertTrue(json.get("chosen").get("gemm").isString(), run::toString);
+    assertTrue(
+        List.of("baseline", "avx2", "avx512", "avx512_bf16")
+            .contains(json.get("chosen").get("host_kernels").stringValue()),
+        run::toString);
     assertTrue(json.get("compute_threads").intValue() > 0);
     JsonNode model = json.get("model");
     assertEquals(1024, model.get("max_sequence_length").intValue());
@@ -51,6 +55,8 @@ class InfoCommandTest {
         model.get("planned_bytes").longValue() > model.get("stored_bytes").longValue(),
         run::toString);
     assertTrue(model.get("chat_template").booleanValue());
+    assertEquals("none", model.get("quantize").stringValue());
+    assertTrue(model.get("weight_bytes").longValue() > model.get("stored_bytes").longValue());
   }
 
   @Test

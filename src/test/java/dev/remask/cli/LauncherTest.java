@@ -1,5 +1,6 @@
 package dev.remask.cli;
 
+import static java.nio.file.StandardCopyOption.REPLACE_EXISTING;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -36,7 +37,7 @@ class LauncherTest {
     }
     Files.writeString(project.resolve("pom.xml"), "<project/>");
     Files.writeString(project.resolve("src/main/java/A.java"), "");
-    for (String file : List.of("remask", ".mvn/find-jdk.sh")) {
+    for (String file : List.of("remask", ".mvn/find-jdk.sh", ".mvn/java-options.sh")) {
       Files.copy(ShellScripts.project().resolve(file), project.resolve(file));
     }
     maven("touch target/remask-1.jar; printf %s \"$PWD/pom.xml\" >target/remask.classpath");
@@ -160,6 +161,54 @@ class LauncherTest {
       }
     }
     assertEquals(1, buildsDone());
+  }
+
+  /// What a build leaves for quick starts, made by the JDK of the tests.
+  private Path recordClasses() throws IOException {
+    Path start = Files.createDirectories(project.resolve("target/start"));
+    Files.writeString(start.resolve("classpath"), jar() + ":recorded.jar\n");
+    Files.writeString(start.resolve("remask.aot"), "");
+    Files.copy(tools.resolveSibling("release"), start.resolve("release"), REPLACE_EXISTING);
+    return start;
+  }
+
+  private Path jar() {
+    return project.resolve("target/remask-1.jar");
+  }
+
+  @Test
+  void recordedClasses_areUsed_withTheirClassPath() throws Exception {
+    launch(project.resolve("remask"), "info");
+    Path start = recordClasses();
+    String output = launch(project.resolve("remask"), "info").output();
+    assertTrue(output.contains("[-XX:AOTCache=" + start + "/remask.aot]"), output);
+    assertTrue(
+        output.contains("[" + jar() + ":recorded.jar]\n[dev.remask.cli.Main]\n[info]"), output);
+  }
+
+  @Test
+  void recordedClasses_areLeftOut_whereTheyCannotFit() throws Exception {
+    launch(project.resolve("remask"), "info");
+    Path start = recordClasses();
+    String plain = "[" + project + "/target/remask-1.jar:" + project + "/pom.xml]";
+    List<String> command = List.of(project.resolve("remask").toString(), "info");
+    String off = ShellScripts.run(folder, tools, Map.of("REMASK_AOT", "0"), command).output();
+    assertTrue(off.contains(plain) && !off.contains("AOTCache"), off);
+
+    Files.writeString(start.resolve("release"), "JAVA_VERSION=\"25.0.4\"\n");
+    String otherJdk = launch(project.resolve("remask"), "info").output();
+    assertTrue(otherJdk.contains(plain) && !otherJdk.contains("AOTCache"), otherJdk);
+
+    Files.copy(tools.resolveSibling("release"), start.resolve("release"), REPLACE_EXISTING);
+    Files.writeString(
+        start.resolve("classpath"), folder + "/elsewhere/remask-1.jar:recorded.jar\n");
+    String otherFolder = launch(project.resolve("remask"), "info").output();
+    assertTrue(otherFolder.contains(plain) && !otherFolder.contains("AOTCache"), otherFolder);
+
+    recordClasses();
+    Files.setLastModifiedTime(jar(), FileTime.from(Instant.now().plusSeconds(60)));
+    String newerJar = launch(project.resolve("remask"), "info").output();
+    assertTrue(newerJar.contains(plain) && !newerJar.contains("AOTCache"), newerJar);
   }
 
   @Test

@@ -95,6 +95,7 @@ class SettingsTest {
     "--model=DIR, 'the built-in tiny-llada, 4.5 M parameters'",
     "--device=DEVICE, auto",
     "--dtype=TYPE, bf16",
+    "--quantize=HOW, none",
   })
   void help_namesEveryDefault(String flag, String value) {
     assertEquals(value, defaultOf(flag, cli().run("generate", "--help")));
@@ -117,6 +118,17 @@ class SettingsTest {
     assertEquals(
         usual,
         ids(cli().with("REMASK_SUPPRESS_EOS", "1").run(append(command, "--no-suppress-eos"))));
+  }
+
+  @Test
+  void quantize_isSetByVariableAndFile() throws IOException {
+    String[] command = {"generate", "--prompt-ids", "5,6", "--gen-length", "4", "--format", "json"};
+    CliRun byVariable = cli().with("REMASK_QUANTIZE", "int8").run(command);
+    assertEquals("int8", byVariable.json().getFirst().get("quantize").stringValue());
+    writeHere("quantize = int8\n");
+    CliRun byFile = cli().run(command);
+    assertEquals("int8", byFile.json().getFirst().get("quantize").stringValue());
+    assertEquals("int8", defaultOf("--quantize=HOW", cli().run("generate", "--help")));
   }
 
   private static String ids(CliRun run) {

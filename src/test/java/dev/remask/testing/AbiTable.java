@@ -54,7 +54,8 @@ public final class AbiTable {
     assertNotNull(expected, function + " is bound and not in the ABI table");
     var parameters = new ArrayList<String>();
     descriptor.argumentLayouts().forEach(layout -> parameters.add(type(layout)));
-    String bound = type(descriptor.returnLayout().orElseThrow()) + "(" + join(parameters) + ")";
+    String result = descriptor.returnLayout().map(AbiTable::type).orElse("void");
+    String bound = result + "(" + join(parameters) + ")";
     // Java passes pointers and handles as 64-bit integers.
     assertEquals(expected.replace("pointer", "i64"), bound, function);
   }
@@ -115,6 +116,8 @@ public final class AbiTable {
       return "i32";
     } else if (layout.equals(ValueLayout.JAVA_LONG)) {
       return "i64";
+    } else if (layout.equals(ValueLayout.JAVA_SHORT)) {
+      return "i16";
     } else if (layout.equals(ValueLayout.JAVA_BYTE)) {
       return "i8";
     } else if (layout.equals(ValueLayout.JAVA_FLOAT)) {
