@@ -1,8 +1,8 @@
 #!/bin/sh
 # Packs target/gpu-bundle.tgz: assemble.sh TARGET JAVA_HOME, run by `./mvnw -Pgpu-bundle package`.
 #
-# TARGET/gpu-bundle/lib already holds the libraries and TARGET/gpu-bundle-tools JMH's annotation
-# processor; the rest comes from the build: jar, test classes, images of the probes.
+# TARGET/gpu-bundle/lib already holds the libraries; the rest comes from the build: jar, test classes
+# with the benchmarks, images of the probes.
 set -eu
 target=$1
 java_home=$2
@@ -29,15 +29,7 @@ for jar in "$target"/remask-*.jar; do
   cp "$jar" "$bundle/lib/"
 done
 
-# The benchmarks: JMH's processor writes their runners, and the list without which nothing runs.
-processors=
-for jar in "$target"/gpu-bundle-tools/*.jar; do
-  processors=$processors:$jar
-done
-"$java_home/bin/javac" -proc:full -implicit:none -nowarn -processorpath "${processors#:}" \
-  -cp "$bundle/classes:$bundle/lib/*" -d "$bundle/classes" \
-  $(find "$root/jmh/src" -name '*.java')
-
+# The benchmarks are among the test classes, with the list without which nothing runs.
 test -s "$bundle/classes/META-INF/BenchmarkList"
 
 cp -R "$root/jmh/baselines" "$bundle/baselines"

@@ -2,6 +2,7 @@ package dev.remask;
 
 import com.sun.management.OperatingSystemMXBean;
 import dev.remask.kernel.DType;
+import dev.remask.model.Quantization;
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.management.ManagementFactory;
@@ -15,8 +16,8 @@ import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
 /// What options trade on tiny-llada: answers right of the 300 questions of the goldens, passes,
-/// time. Prints the table of docs/accelerations.md; arguments: bf16 or f32 (the default), then
-/// words one of which a row's name must contain.
+/// time, and bytes of weights. Prints the table of docs/accelerations.md; arguments: bf16 or f32
+/// (the default), then words one of which a row's name must contain.
 public final class QualityTable {
   private static final String QUESTIONS = "/golden/tiny-llada/cases/questions.jsonl";
 
@@ -50,6 +51,10 @@ public final class QualityTable {
           "'block_length':8,'cache':'dual','threshold':0.6",
           "'block_length':8,'cache':'dual','factor':1");
 
+  /// Rows that are measured once more with the weights as 8-bit integers.
+  private static final List<String> QUANTIZED_ROWS =
+      List.of("", "'steps':8", "'block_length':8,'cache':'dual','threshold':0.9");
+
   private static final int LENGTH = 32;
 
   /// Questions that are asked one by one, for the times.
@@ -69,31 +74,45 @@ public final class QualityTable {
     List<String> words =
         Arrays.asList(arguments).subList(Math.min(1, arguments.length), arguments.length);
     List<Question> questions = questions();
-    try (Model model =
-        Remask.load(Remask.defaultModel(), LoadOptions.defaults().withDType(dtype))) {
-      System.out.printf(
-          Locale.ROOT,
-          "%s, %s, gen_length %d%n%n",
-          model.device().name(),
-          dtype.name().toLowerCase(Locale.ROOT),
-          LENGTH);
-      System.out.printf(
-          "| options | right of %d | passes | wall ms | processor ms |%n|---|---|---|---|---|%n",
-          questions.size());
-      measure(model, "", questions.subList(0, TIMED)); // warm
-      for (String row : ROWS) {
-        String name = name(row);
-        if (words.isEmpty() || words.stream().anyMatch(name::contains)) {
-          System.out.println("| " + name + " | " + measure(model, row, questions) + " |");
+    for (Quantization quantization : Quantization.values()) {
+      boolean plain = quantization == Quantization.NONE;
+      List<String> rows =
+          (plain ? ROWS : QUANTIZED_ROWS)
+              .stream().filter(row -> matches(name(row, quantization), words)).toList();
+      if (rows.isEmpty()) {
+        continue;
+      }
+      var options = LoadOptions.defaults().withDType(dtype).withQuantization(quantization);
+      try (Model model = Remask.load(Remask.defaultModel(), options)) {
+        System.out.printf(
+            Locale.ROOT,
+            "%n%s, %s, quantize %s: %,d bytes of weights; gen_length %d%n%n",
+            model.device().name(),
+            dtype,
+            quantization,
+            Remask.weightBytes(Remask.defaultModel(), dtype, quantization),
+            LENGTH);
+        System.out.printf(
+            "| options | right of %d | passes | wall ms | processor ms |%n|---|---|---|---|---|%n",
+            questions.size());
+        measure(model, "", questions.subList(0, TIMED)); // warm
+        for (String row : rows) {
+          System.out.println(
+              "| " + name(row, quantization) + " | " + measure(model, row, questions) + " |");
         }
       }
     }
   }
 
+  private static boolean matches(String name, List<String> words) {
+    return words.isEmpty() || words.stream().anyMatch(name::contains);
+  }
+
   /// Such as "block_length 8, cache dual".
-  private static String name(String row) {
+  private static String name(String row, Quantization quantization) {
     String plain = row.replace("'", "").replace(":true", "").replace(':', ' ').replace(",", ", ");
-    return row.isEmpty() ? "none: one block, one token a step" : plain;
+    String name = row.isEmpty() ? "none: one block, one token a step" : plain;
+    return quantization == Quantization.NONE ? name : "quantize " + quantization + ", " + name;
   }
 
   private static String measure(Model model, String row, List<Question> questions)

@@ -11,15 +11,15 @@ import dev.remask.kernel.DiffusionState;
 import dev.remask.kernel.RemaskingRule;
 import dev.remask.kernel.SequenceStatus;
 import dev.remask.kernel.SpecialTokens;
+import dev.remask.measure.Allocation;
+import dev.remask.measure.JavaBytes;
 import dev.remask.model.Batch;
 import dev.remask.model.MaskPredictor;
 import dev.remask.model.ModelConfig;
 import dev.remask.model.ProgressListener;
 import dev.remask.model.WorkspaceLimits;
-import java.lang.management.ManagementFactory;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
-import org.openjdk.jmh.annotations.AuxCounters;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Fork;
@@ -42,9 +42,9 @@ import org.openjdk.jmh.annotations.Warmup;
 /// a generation does (`REMASK_LOOP` says how: one graph launch for all of them, or one for each),
 /// `uncaptured` enqueues their launches one by one.
 ///
-/// The bytes are the device thread's own count around 1,024 steps (`allocatedBytes` beside `steps`
-/// in the results), because `-prof gc` counts what JMH and the hand-over to the device thread
-/// allocate, some 270 KB an iteration, as if it were the steps'.
+/// The bytes are the device thread's own count around 1,024 steps, because `-prof gc` counts what
+/// JMH and the hand-over to the device thread allocate, some 270 KB an iteration, as if it were the
+/// steps'.
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
@@ -53,8 +53,6 @@ import org.openjdk.jmh.annotations.Warmup;
 @Measurement(iterations = 5, time = 5)
 public class StepBenchmark {
   private static final int STEPS = 1024;
-  private static final com.sun.management.ThreadMXBean THREADS =
-      (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
 
   private static final int PROMPT = 22;
   private static final int ANSWER = 32;
@@ -87,6 +85,11 @@ public class StepBenchmark {
             new WorkspaceLimits(STEPS, ANSWER, 2),
             ProgressListener.NONE);
     context.run(this::prepare);
+    // The first run of a kind of step loads its kernels, the second captures it; from then on none
+    // allocates.
+    for (int i = 0; i < 2; i++) {
+      context.run(capturedSteps);
+    }
   }
 
   private void prepare() {
@@ -125,19 +128,19 @@ public class StepBenchmark {
     capturedSteps =
         () -> {
           rewind();
-          long before = THREADS.getCurrentThreadAllocatedBytes();
+          long before = JavaBytes.now();
           runner.run(key, step, layout.slots, STEPS, null);
-          allocatedBytes = THREADS.getCurrentThreadAllocatedBytes() - before;
+          allocatedBytes = JavaBytes.now() - before;
           requireFilled();
         };
     uncapturedSteps =
         () -> {
           rewind();
-          long before = THREADS.getCurrentThreadAllocatedBytes();
+          long before = JavaBytes.now();
           for (int i = 0; i < STEPS; i++) {
             step.accept(stream);
           }
-          allocatedBytes = THREADS.getCurrentThreadAllocatedBytes() - before;
+          allocatedBytes = JavaBytes.now() - before;
           stream.copyToHost(memory.readback, 0, memory.progress, memory.progress.bytes());
           stream.synchronize();
           requireFilled();
@@ -213,26 +216,13 @@ public class StepBenchmark {
   @OperationsPerInvocation(STEPS)
   public void captured(Allocation allocation) {
     context.run(capturedSteps);
-    allocation.count(allocatedBytes);
+    allocation.count(allocatedBytes, STEPS);
   }
 
   @Benchmark
   @OperationsPerInvocation(STEPS)
   public void uncaptured(Allocation allocation) {
     context.run(uncapturedSteps);
-    allocation.count(allocatedBytes);
-  }
-
-  /// What the device thread allocated in an iteration, and in how many steps.
-  @State(Scope.Thread)
-  @AuxCounters(AuxCounters.Type.EVENTS)
-  public static class Allocation {
-    public long allocatedBytes;
-    public long steps;
-
-    private void count(long bytes) {
-      allocatedBytes += bytes;
-      steps += STEPS;
-    }
+    allocation.count(allocatedBytes, STEPS);
   }
 }

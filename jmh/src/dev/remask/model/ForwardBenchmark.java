@@ -3,12 +3,8 @@ package dev.remask.model;
 import dev.remask.Remask;
 import dev.remask.cuda.Context;
 import dev.remask.cuda.Device;
-import dev.remask.cuda.DeviceMemory;
 import dev.remask.cuda.DeviceSpec;
-import dev.remask.cuda.Graph;
-import dev.remask.cuda.Stream;
 import dev.remask.kernel.DType;
-import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
 import org.openjdk.jmh.annotations.Benchmark;
@@ -25,10 +21,9 @@ import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
 /// One forward pass of the default model's mask predictor, as a graph: the time from its launch to
-/// its end. `shape` is tokens x rows of logits. Median of single passes, to compare with
-/// jmh/baselines/forward.py, which does the same in PyTorch.
+/// its end. `shape` is tokens x rows of logits. jmh/baselines/forward.py does the same in PyTorch.
 @State(Scope.Benchmark)
-@BenchmarkMode(Mode.SampleTime)
+@BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
 @Fork(1)
 @Warmup(iterations = 2, time = 1)
@@ -44,50 +39,25 @@ public class ForwardBenchmark {
   public String shape;
 
   private Context context;
-  private MaskPredictor predictor;
-  private DeviceMemory canvas;
-  private Graph graph;
-  private Runnable pass;
+  private PassTimer pass;
 
   @Setup
   public void open() {
     int tokens = Integer.parseInt(shape.split("x")[0]);
     int rows = Integer.parseInt(shape.split("x")[1]);
     context = Context.open(Device.open(DeviceSpec.parse(device)));
-    predictor =
-        MaskPredictor.load(
-            context,
-            Remask.defaultModel(),
-            dtype,
-            new WorkspaceLimits(tokens, rows, 1),
-            ProgressListener.NONE);
-    context.run(() -> {
-      canvas = PackedForward.canvas(context, predictor);
-      Batch batch = predictor.prepare(PackedForward.shape(rows, tokens), canvas.buffer());
-      int[] ids = IntStream.range(0, tokens).toArray();
-      int[] last = IntStream.range(tokens - rows, tokens).toArray();
-      PackedForward.fill(context, predictor, canvas.buffer(), batch, List.of(ids), last);
-      Stream stream = predictor.stream();
-      batch.forward();
-      graph = stream.capture(batch::forward);
-      pass =
-          () -> {
-            graph.launch(stream);
-            stream.synchronize();
-          };
-    });
+    int[] ids = IntStream.range(0, tokens).toArray();
+    pass = new PassTimer(context, Remask.defaultModel(), dtype, ids, rows);
   }
 
   @TearDown
   public void close() {
-    context.run(graph::close);
-    context.run(canvas::close);
-    predictor.close();
+    pass.close();
     context.close();
   }
 
   @Benchmark
   public void forward() {
-    context.run(pass);
+    pass.run();
   }
 }

@@ -1,40 +1,47 @@
 package dev.remask.results;
 
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.ObjectMapper;
 
-/// One benchmark of a JMH result file, under one set of parameters.
+/// One benchmark of a result file, under one set of parameters.
 ///
-/// @param name class and method, without the package
+/// @param benchmark class, without the package
+/// @param method of the class
 /// @param parameters by name, in JMH's order
 /// @param unit of the samples, for example `us/op`
 /// @param samples of every fork, one per iteration
-/// @param error half the width of JMH's 99.9 % interval around the mean; NaN for a single sample
-/// @param extra secondary results by name, for example `gc.alloc.rate.norm`
+/// @param extra secondary results by name: sums of what the benchmark counted
 record Measurement(
-    String name,
+    String benchmark,
+    String method,
     Map<String, String> parameters,
     String unit,
     List<double[]> samples,
-    double error,
     Map<String, Double> extra) {
+  private static final String RAW = "rawData";
+  private static final String RAW_HISTOGRAM = "rawDataHistogram";
 
-  /// Name and parameters: what two files are compared by.
+  /// Class, method and parameters: what two files are compared by.
   String key() {
-    String values =
-        parameters.entrySet().stream()
-            .map(entry -> entry.getKey() + "=" + entry.getValue())
-            .collect(Collectors.joining(", "));
-    return values.isEmpty() ? name : name + " (" + values + ")";
+    String values = parameterText();
+    return name() + (values.isEmpty() ? "" : " (" + values + ")");
+  }
+
+  String name() {
+    return benchmark + "." + method;
+  }
+
+  /// `dtype=BF16, rows=64`; the device is left out where it is the software device.
+  String parameterText() {
+    return parameters.entrySet().stream()
+        .filter(entry -> !entry.getKey().equals("device") || !entry.getValue().equals("software"))
+        .map(entry -> entry.getKey() + "=" + entry.getValue())
+        .collect(Collectors.joining(", "));
   }
 
   /// Whether a larger sample is the slower one.
@@ -42,26 +49,36 @@ record Measurement(
     return !unit.startsWith("ops/");
   }
 
-  /// Every benchmark of a file that JMH wrote with `-rf json`. Throws UncheckedIOException if it
-  /// cannot be read, IllegalArgumentException if it is not such a file.
-  static List<Measurement> read(Path file) {
-    JsonNode root;
-    try {
-      root = new ObjectMapper().readTree(Files.readString(file));
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
-    if (!root.isArray()) {
-      throw new IllegalArgumentException(file + " is not a JMH result file: no array");
-    }
-    var all = new ArrayList<Measurement>();
-    for (JsonNode node : root) {
-      all.add(of(node));
-    }
-    return all;
+  /// The median sample of each fork: one that something else interrupted does not move it.
+  double[] forkMedians() {
+    return samples.stream().mapToDouble(Figures::median).toArray();
   }
 
-  private static Measurement of(JsonNode node) {
+  /// The mean of the forks' medians.
+  double value() {
+    return Arrays.stream(forkMedians()).average().orElseThrow();
+  }
+
+  /// Half the width of the 99.9 % interval around [#value]: from the spread between forks, or, with
+  /// one fork, from that between its iterations, which is too narrow. NaN for a single sample.
+  double error() {
+    double[] forks = forkMedians();
+    double[] values = forks.length > 1 ? forks : samples.getFirst();
+    return values.length < 2
+        ? Double.NaN
+        : Intervals.quantile(values.length - 1.0)
+            * Math.sqrt(Intervals.variance(values) / values.length);
+  }
+
+  /// A counter of the benchmark divided by another one; NaN where it has none such.
+  double per(String counter, String by) {
+    Double above = extra.get(counter);
+    Double below = extra.get(by);
+    return above == null || below == null || below == 0 ? Double.NaN : above / below;
+  }
+
+  /// Reads an object of JMH's JSON.
+  static Measurement of(JsonNode node) {
     String[] path = node.get("benchmark").asString().split("\\.");
     var parameters = new LinkedHashMap<String, String>();
     if (node.has("params")) {
@@ -71,10 +88,10 @@ record Measurement(
     }
     JsonNode primary = node.get("primaryMetric");
     var samples = new ArrayList<double[]>();
-    for (JsonNode fork : primary.get("rawData")) {
+    for (JsonNode fork : samplesOf(primary)) {
       var values = new double[fork.size()];
       for (int i = 0; i < values.length; i++) {
-        values[i] = number(fork.get(i));
+        values[i] = sample(fork.get(i));
       }
       samples.add(values);
     }
@@ -83,16 +100,41 @@ record Measurement(
         .properties()
         .forEach(m -> extra.put(m.getKey(), number(m.getValue().get("score"))));
     return new Measurement(
-        path[path.length - 2] + "." + path[path.length - 1],
+        path[path.length - 2],
+        path[path.length - 1],
         parameters,
         primary.get("scoreUnit").asString(),
         samples,
-        number(primary.get("scoreError")),
         extra);
   }
 
+  /// The samples by fork and iteration, under the name that they have in this mode.
+  static JsonNode samplesOf(JsonNode primaryMetric) {
+    return primaryMetric.has(RAW) ? primaryMetric.get(RAW) : primaryMetric.get(RAW_HISTOGRAM);
+  }
+
+  /// An iteration's sample: a number, or, of single calls, the median of pairs (time, how often).
+  private static double sample(JsonNode node) {
+    if (!node.isArray()) {
+      return number(node);
+    }
+    long count = 0;
+    for (JsonNode pair : node) {
+      count += pair.get(1).asLong();
+    }
+    long before = 0;
+    double median = Double.NaN;
+    for (JsonNode pair : node) { // ascending
+      if (2 * before <= count) {
+        median = number(pair.get(0));
+      }
+      before += pair.get(1).asLong();
+    }
+    return median;
+  }
+
   /// JMH writes NaN as a string.
-  private static double number(JsonNode node) {
+  static double number(JsonNode node) {
     return node.isNumber() ? node.asDouble() : Double.parseDouble(node.asString());
   }
 }
