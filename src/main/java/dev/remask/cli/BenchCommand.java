@@ -11,6 +11,7 @@ import dev.remask.bench.Decoding;
 import dev.remask.bench.MemoryCheck;
 import dev.remask.bench.SyntheticFiles;
 import dev.remask.bench.SyntheticModel;
+import dev.remask.support.CacheFolder;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;

@@ -1,21 +1,27 @@
 package dev.remask.support;
 
 import java.nio.file.Path;
+import java.util.Map;
 
-/// Where natives and the default model are unpacked.
+/// Where what can be made again is kept: natives, the default model, models of random weights.
 public final class CacheFolder {
   private CacheFolder() {}
 
-  /// `REMASK_CACHE` (or the property `remask.cache`), else `$XDG_CACHE_HOME/remask`, else
-  /// `~/.cache/remask`. Any thread.
+  /// That of this process; the property `remask.cache` goes before the environment. Any thread.
   public static Path path() {
-    String own = System.getProperty("remask.cache", System.getenv("REMASK_CACHE"));
-    if (own != null && !own.isBlank()) {
+    String own = System.getProperty("remask.cache", "");
+    return own.isBlank() ? of(System.getenv()) : Path.of(own).toAbsolutePath();
+  }
+
+  /// `REMASK_CACHE`, else `$XDG_CACHE_HOME/remask`, else `~/.cache/remask`. Any thread.
+  public static Path of(Map<String, String> environment) {
+    String own = environment.getOrDefault("REMASK_CACHE", "");
+    if (!own.isBlank()) {
       return Path.of(own).toAbsolutePath();
     }
-    String xdg = System.getenv("XDG_CACHE_HOME");
-    return xdg != null && !xdg.isEmpty()
-        ? Path.of(xdg, "remask").toAbsolutePath()
-        : Path.of(System.getProperty("user.home"), ".cache", "remask");
+    String xdg = environment.getOrDefault("XDG_CACHE_HOME", "");
+    return xdg.isEmpty()
+        ? Path.of(System.getProperty("user.home"), ".cache", "remask")
+        : Path.of(xdg, "remask").toAbsolutePath();
   }
 }
